@@ -1,0 +1,29 @@
+# `make demo` and `make test` are all the set-up there is: each builds its own .venv the first time.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test test-slow lint clean
+
+demo: .venv/demo
+	$(BIN)/nysformer demo
+
+test: .venv/test
+	$(BIN)/pytest -n 2 -m "not slow"
+
+test-slow: .venv/test
+	$(BIN)/pytest -m slow
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# A stamp a set of extras: .venv/test holds when the test dependencies are in.
+.venv/demo .venv/test .venv/dev: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) --editable ".[$(notdir $@)]"
+	touch $@
+
+clean:
+	rm -rf .venv build dist runs src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,72 @@
+"""Encode whole documents at linear cost: the Nyströmformer, its five task heads, and the work done with them.
+
+Public names are loaded on first use, so that `import nysformer` costs nothing and `nysformer --help` needs no torch.
+"""
+
+from importlib import import_module
+from importlib.metadata import version as _installed_version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nysformer import ops as ops
+    from nysformer.errors import NysformerError as NysformerError
+    from nysformer.models import (
+        NystromformerConfig as NystromformerConfig,
+    )
+    from nysformer.models import (
+        NystromformerForMaskedLM as NystromformerForMaskedLM,
+    )
+    from nysformer.models import (
+        NystromformerForMultipleChoice as NystromformerForMultipleChoice,
+    )
+    from nysformer.models import (
+        NystromformerForQuestionAnswering as NystromformerForQuestionAnswering,
+    )
+    from nysformer.models import (
+        NystromformerForSequenceClassification as NystromformerForSequenceClassification,
+    )
+    from nysformer.models import (
+        NystromformerForTokenClassification as NystromformerForTokenClassification,
+    )
+    from nysformer.models import (
+        NystromformerLayer as NystromformerLayer,
+    )
+    from nysformer.models import (
+        NystromformerModel as NystromformerModel,
+    )
+    from nysformer.models import (
+        NystromformerPreTrainedModel as NystromformerPreTrainedModel,
+    )
+    from nysformer.models import (
+        from_bert as from_bert,
+    )
+
+__version__ = _installed_version("nysformer")
+
+_HOME = {
+    "NysformerError": "nysformer.errors",
+    "NystromformerConfig": "nysformer.models",
+    "NystromformerForMaskedLM": "nysformer.models",
+    "NystromformerForMultipleChoice": "nysformer.models",
+    "NystromformerForQuestionAnswering": "nysformer.models",
+    "NystromformerForSequenceClassification": "nysformer.models",
+    "NystromformerForTokenClassification": "nysformer.models",
+    "NystromformerLayer": "nysformer.models",
+    "NystromformerModel": "nysformer.models",
+    "NystromformerPreTrainedModel": "nysformer.models",
+    "from_bert": "nysformer.models",
+}
+
+__all__ = ["__version__", "ops", *_HOME]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ops":
+        return import_module("nysformer.ops")
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'nysformer' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

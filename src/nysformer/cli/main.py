@@ -1,0 +1,25 @@
+"""The command line: a table of name -> function. Each command parses, calls one function below, and prints."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from nysformer.errors import NysformerError
+
+app = typer.Typer(
+    name="nysformer",
+    help="Encode whole documents at linear cost.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line on standard error and exit code 2."""
+    try:
+        app()
+    except NysformerError as error:
+        Console(stderr=True).print(f"nysformer: {error}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)

@@ -1,0 +1,93 @@
+"""Imports point down: every module may import from its own room and from the floors below it, and from nowhere else."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "nysformer"
+
+# From the top. Rooms on one floor do not know each other.
+FLOORS: list[set[str]] = [
+    {"cli", "__main__"},
+    {"demo"},
+    {"bench", "report"},
+    {"training"},
+    {"inference"},
+    {"distributed"},
+    {"data"},
+    {"models"},
+    {"layers"},
+    {"ops"},
+    {"errors"},
+]
+LEVEL = {room: len(FLOORS) - index for index, floor in enumerate(FLOORS) for room in floor}
+
+# What a floor may import from outside the standard library; floors that are not named may import anything declared.
+THIRD_PARTY = {
+    "ops": {"torch"},
+    "layers": {"torch"},
+    "models": {"torch", "transformers", "huggingface_hub", "safetensors"},
+    "errors": set(),
+}
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Every absolute module name that `path` imports, at module level or inside a function, with its line."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            assert node.module is not None
+            if node.module == "nysformer":
+                for alias in node.names:
+                    yield node.lineno, f"nysformer.{alias.name}"
+            else:
+                yield node.lineno, node.module
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_point_down(path: Path) -> None:
+    room = room_of(path)
+    assert room in LEVEL, f"{path} is on no floor: name it in FLOORS"
+    for line, name in imported(path):
+        if not name.startswith("nysformer."):
+            continue
+        target = name.split(".")[1]
+        if target == room or target == "__version__":
+            continue
+        assert target in LEVEL, f"{path}:{line} imports {name}: import a name from the module that defines it"
+        assert LEVEL[target] < LEVEL[room], f"{path}:{line} ({room}) imports {name}: imports point down only"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_lower_floors_know_only_torch(path: Path) -> None:
+    import sys
+
+    allowed = THIRD_PARTY.get(room_of(path))
+    if allowed is None:
+        return
+    for line, name in imported(path):
+        top = name.split(".")[0]
+        if top == "nysformer" or top in sys.stdlib_module_names:
+            continue
+        assert top in allowed, f"{path}:{line} imports {top}: this floor may import only {sorted(allowed)}"
+
+
+def test_only_models_knows_transformers_model_classes() -> None:
+    for path in modules():
+        if room_of(path) in {"models", "bench"}:  # the benchmark measures transformers' classes beside ours
+            continue
+        for line, name in imported(path):
+            assert not name.startswith("transformers.models"), f"{path}:{line} imports {name}"
