@@ -1,0 +1,62 @@
+"""Landmarks: the means of consecutive, nearly equal segments of a document.
+
+Shapes: B batch, H heads, N length, M landmarks, D head width.
+"""
+
+import torch
+from torch import Tensor
+
+__all__ = ["segment_means"]
+
+
+def segment_means(x: Tensor, num_landmarks: int, mask: Tensor | None = None) -> Tensor:
+    """Cut every document into M consecutive segments and take the mean of each.
+
+    Of n valid tokens, segment j holds those ranked floor(j * n / M) .. floor((j + 1) * n / M) - 1, so any length works
+    and segment sizes differ by at most one. Sums are kept in float32 at least.
+
+    Args:
+        x: (B, H, N, D).
+        num_landmarks: M, at least 1.
+        mask: (B, N), True where a token is real; None where all are. Masked tokens do not exist: they take no rank,
+            and what stands there is not read, not even NaN.
+
+    Returns:
+        (B, H, M, D) in the dtype of x. A document with fewer than M tokens leaves segments empty; their means are 0.
+
+    Source:
+        Xiong et al. 2021, section 3.2 (segment means), for every length.
+
+    Example:
+        >>> segment_means(torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]).reshape(1, 1, 5, 1), 2).flatten()
+        tensor([1.5000, 4.0000])
+    """
+    batch, heads, length, width = x.shape
+    accumulator = torch.promote_types(x.dtype, torch.float32)
+    if mask is None:
+        if length > 0 and length % num_landmarks == 0:
+            return x.unflatten(2, (num_landmarks, -1)).mean(dim=3, dtype=accumulator).to(x.dtype)
+        segment = _segment(torch.arange(length, device=x.device), length, num_landmarks)
+        counts = torch.bincount(segment, minlength=num_landmarks).view(1, 1, -1, 1)
+        # Heads last: in the packed batch a token's heads are neighbours, and this view of it is free.
+        rows = x.transpose(1, 2).to(accumulator)
+        sums = rows.new_zeros(batch, num_landmarks, heads, width).index_add(1, segment, rows).transpose(1, 2)
+    else:
+        mask = mask.bool()
+        rank = mask.cumsum(dim=1) - 1
+        # Masked tokens fall into one segment more, which is dropped.
+        segment = _segment(rank, mask.sum(dim=1, keepdim=True), num_landmarks).masked_fill(~mask, num_landmarks)
+        ones = torch.ones_like(segment)
+        counts = torch.zeros(batch, num_landmarks + 1, dtype=segment.dtype, device=x.device)
+        counts = counts.scatter_add(1, segment, ones)[:, None, :num_landmarks, None]
+        rows = x.masked_fill(~mask[:, None, :, None], 0.0).to(accumulator)
+        sums = rows.new_zeros(batch, heads, num_landmarks + 1, width)
+        sums = sums.scatter_add(2, segment[:, None, :, None].expand_as(rows), rows)[:, :, :num_landmarks]
+    return (sums / counts.clamp(min=1)).to(x.dtype)
+
+
+def _segment(rank: Tensor, length: Tensor | int, num_landmarks: int) -> Tensor:
+    """The segment of the token with that rank: the only j with floor(j n / M) <= rank < floor((j + 1) n / M)."""
+    if isinstance(length, Tensor):
+        length = length.clamp(min=1)
+    return ((rank + 1) * num_landmarks - 1) // length
