@@ -1,0 +1,166 @@
+"""Every kind of file gives the same documents, and everything that is wrong is named with its file and line."""
+
+import csv
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import datasets
+import pytest
+
+from nysformer.data.documents import load_documents
+from nysformer.errors import NysformerError
+
+ROWS = [
+    {"text": 'He said "no",\nthen left.', "label": "novel", "extra": 1},
+    {"text": "Überall ist Text", "label": "poem", "extra": {"of": "another type"}},
+    {"text": "2020-01-01", "label": 3, "extra": None},
+]
+EXPECTED = [(row["text"], str(row["label"])) for row in ROWS]
+
+
+def jsonl(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def write_csv(path: Path) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ",")
+        writer.writerows([["text", "label"], *EXPECTED])
+    return path
+
+
+def write_parquet(path: Path) -> Path:
+    datasets.Dataset.from_list([{"text": text, "label": label} for text, label in EXPECTED]).to_parquet(path)
+    return path
+
+
+def write_gzip(path: Path) -> Path:
+    with gzip.open(path, "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in ROWS)
+    return path
+
+
+def write_array(path: Path) -> Path:
+    path.write_text(json.dumps(ROWS, indent=2), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "lines"),
+    [
+        ("a.jsonl", lambda path: jsonl(path, ROWS), [1, 2, 3]),
+        ("a.json", write_array, [1, 2, 3]),
+        ("a.jsonl.gz", write_gzip, [1, 2, 3]),
+        ("a.csv", write_csv, [2, 4, 5]),
+        ("a.tsv", write_csv, [2, 4, 5]),
+        ("a.parquet", write_parquet, [1, 2, 3]),
+    ],
+)
+def test_every_format_gives_the_same_documents(
+    tmp_path: Path, name: str, write: Callable[[Path], Path], lines: list[int]
+) -> None:
+    path = write(tmp_path / name)
+    documents = load_documents([path])
+    assert documents.column_names == ["text", "label", "source"]
+    assert list(zip(documents["text"], documents["label"], strict=True)) == EXPECTED
+    assert documents["source"][:] == [f"{path}:{line}" for line in lines]
+
+
+def test_a_folder_tree_is_labelled_by_the_folder_a_text_lies_in(tmp_path: Path) -> None:
+    for name in ("law/b.txt", "law/a.md", "deep/er/fiction/c.rst", ".hidden/d.txt", "law/.e.txt", "law/picture.png"):
+        path = tmp_path / "root" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"text of {name}", encoding="utf-8")
+    documents = load_documents([tmp_path / "root"])
+    assert list(zip(documents["text"], documents["label"], strict=True)) == [
+        ("text of deep/er/fiction/c.rst", "fiction"),
+        ("text of law/a.md", "law"),
+        ("text of law/b.txt", "law"),
+    ]
+    assert documents["source"][0] == str(tmp_path / "root/deep/er/fiction/c.rst")
+
+
+def test_sources_of_several_kinds_keep_their_order_and_columns_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("body,kind\nfirst,x\n", encoding="utf-8")
+    jsonl(tmp_path / "b.jsonl", [{"kind": "y", "body": "second"}])
+    documents = load_documents([tmp_path / "b.jsonl", tmp_path / "a.csv"], text_column="body", label_column="kind")
+    assert documents["text"][:] == ["second", "first"]
+    assert documents["label"][:] == ["y", "x"]
+
+
+def test_without_labels(tmp_path: Path) -> None:
+    documents = load_documents([jsonl(tmp_path / "a.jsonl", [{"text": "one"}])], label_column=None)
+    assert documents.column_names == ["text", "source"]
+
+
+def test_blank_lines_are_skipped_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('\n{"text": "one", "label": "x"}\n\n\n{"text": "two", "label": "x"}', "utf-8")
+    assert load_documents([tmp_path / "a.jsonl"])["source"][:] == [f"{tmp_path}/a.jsonl:{line}" for line in (2, 5)]
+
+
+def test_a_file_written_again_is_read_again(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", [{"text": "before", "label": "x"}])
+    assert load_documents([path])["text"][:] == ["before"]
+    jsonl(path, [{"text": "behind", "label": "x"}])
+    assert load_documents([path])["text"][:] == ["behind"]
+
+
+BAD_FILES = {
+    "invalid JSON": ("a.jsonl", b'{"text": "one", "label": "x"}\n{"text": \n', r"a\.jsonl:2: invalid JSON"),
+    "not an object": ("a.jsonl", b'["one"]', r"a\.jsonl:1: a JSON str where an object"),
+    "not UTF-8": ("a.jsonl", b'{"text": "\xff", "label": "x"}', r"a\.jsonl:1: not UTF-8 at byte 11"),
+    "half a surrogate": (
+        "a.jsonl",
+        rb'{"text": "a\ud800", "label": "x"}',
+        r"a\.jsonl:1: not valid UTF-8 at character 2",
+    ),
+    "no text column": ("a.jsonl", b'{"body": "one", "label": "x"}', r"no column 'text' \(there are: body, label\)"),
+    "no label column": ("a.csv", b"text,kind\none,x\n", r"a\.csv:2: no column 'label' \(there are: text, kind\)"),
+    "empty document": ("a.csv", b'text,label\none,x\n" ",x\n', r"a\.csv:3: the document is empty"),
+    "null document": ("a.jsonl", b'{"text": null, "label": "x"}', r"a\.jsonl:1: the document is empty"),
+    "document is a number": ("a.jsonl", b'{"text": 5, "label": "x"}', r"a\.jsonl:1: column 'text' is of type int"),
+    "null label": ("a.jsonl", b'{"text": "one", "label": null}', r"a\.jsonl:1: the document has no label"),
+    "empty label": ("a.csv", b"text,label\none,\n", r"a\.csv:2: the document has no label"),
+    "list of labels": ("a.jsonl", b'{"text": "one", "label": ["x"]}', r"a\.jsonl:1: a label of type list"),
+    "columns missing": ("a.csv", b"text,label\none\n", r"a\.csv:2: malformed row: 1 cells under a header of 2"),
+    "table not UTF-8": ("a.csv", b"text,label\none,x\ntwo\xff,x\n", r"a\.csv:3: not valid UTF-8 at character 4"),
+    "label not UTF-8": ("a.csv", b"text,label\none,x\xff\n", r"a\.csv:2: not valid UTF-8 at character 2"),
+    "open quote": ("a.csv", b'text,label\n"one,x\n', r"a\.csv:2: malformed row"),
+    "header only": ("a.csv", b"text,label\n", r"a\.csv: the file holds no document"),
+    "empty array": ("a.json", b"[]", r"a\.json: the file holds no document"),
+    "empty file": ("a.jsonl", b"", r"a\.jsonl: the file is empty"),
+    "empty text": ("a.txt", b" \n", r"a\.txt: the document is empty"),
+    "text not UTF-8": ("a.txt", b"ab\xff", r"a\.txt: not UTF-8 at byte 3"),
+    "not Parquet": ("a.parquet", b"PAR1 or so", r"a\.parquet: not a whole Parquet file"),
+    "not gzip": ("a.jsonl.gz", b"plain", r"a\.jsonl\.gz: cannot be read"),
+    "cut gzip": ("a.jsonl.gz", gzip.compress(b'{"text": "one", "label": "x"}\n' * 9)[:-9], r"gz: cannot be read"),
+    "unknown suffix": ("a.docx", b"PK", r"a\.docx: unknown kind of file; give one that ends in \.jsonl"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, case: str) -> None:
+    name, content, message = BAD_FILES[case]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(NysformerError, match=message) as caught:
+        load_documents([tmp_path / name])
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_sources(tmp_path: Path) -> None:
+    with pytest.raises(NysformerError, match=r"gone\.jsonl: no such file or folder"):
+        load_documents([tmp_path / "gone.jsonl"])
+    with pytest.raises(NysformerError, match="the folder holds no text file"):
+        load_documents([tmp_path])
+    with pytest.raises(NysformerError, match="no source is given"):
+        load_documents([])
+
+
+def test_no_progress_bar_beside_the_callers(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    was_on = datasets.is_progress_bar_enabled()
+    load_documents([jsonl(tmp_path / "a.jsonl", [{"text": "one", "label": "x"}])])
+    assert capfd.readouterr() == ("", "")
+    assert datasets.is_progress_bar_enabled() == was_on
