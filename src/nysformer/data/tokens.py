@@ -1,0 +1,119 @@
+"""Documents to token ids, and label names to numbers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import datasets
+from transformers import PreTrainedTokenizerBase
+
+from nysformer.data.quiet import no_progress_bars
+from nysformer.errors import NysformerError
+
+__all__ = ["encode_labels", "label_table", "tokenize"]
+
+
+def tokenize(dataset: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> datasets.Dataset:
+    """Replace the column `text` by token ids, special tokens included.
+
+    Args:
+        dataset: with the columns `text` and `source`.
+        tokenizer: of the model.
+        max_length: tokens a document may have; a longer one loses its end, special tokens stay where they belong.
+
+    Returns:
+        The dataset with `input_ids` (int32), `length` (tokens before the cut) and `truncated` (bool) in the place of
+        `text`. Who calls says how many were cut: `sum(dataset["truncated"])`.
+
+    Raises:
+        NysformerError: `max_length` leaves no room beside the special tokens, or a document gives no token at all.
+    """
+    special = tokenizer.num_special_tokens_to_add()
+    if max_length <= special:
+        raise NysformerError(
+            f"a maximum length of {max_length} tokens leaves no room beside {special} special tokens; raise it"
+        )
+    with no_progress_bars():
+        return dataset.map(
+            _tokenize,
+            batched=True,
+            batch_size=64,
+            remove_columns=["text"],
+            fn_kwargs={"tokenizer": tokenizer, "max_length": max_length},
+            features=datasets.Features(
+                {name: feature for name, feature in dataset.features.items() if name != "text"}
+                | {
+                    "input_ids": datasets.List(datasets.Value("int32")),
+                    "length": datasets.Value("int64"),
+                    "truncated": datasets.Value("bool"),
+                }
+            ),
+        )
+
+
+def _tokenize(batch: dict[str, Any], tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, Any]:
+    only_ids = {"return_attention_mask": False, "return_token_type_ids": False}
+    # Whole first, for the true length; not verbose, because a length past the model's is what the cut is for.
+    ids = tokenizer(batch["text"], verbose=False, **only_ids)["input_ids"]
+    lengths = [len(one) for one in ids]
+    for source, length in zip(batch["source"], lengths, strict=True):
+        if length == 0:
+            raise NysformerError(f"{source}: the tokenizer finds no token in the document; mend or remove it")
+    for index, text in enumerate(batch["text"]):
+        if lengths[index] > max_length:
+            ids[index] = tokenizer(text, truncation=True, max_length=max_length, **only_ids)["input_ids"]
+    return {"input_ids": ids, "length": lengths, "truncated": [length > max_length for length in lengths]}
+
+
+def label_table(dataset: datasets.Dataset) -> list[str]:
+    """The label names of a dataset with the column `label`, sorted: by value if all are whole numbers, else as text.
+
+    Example:
+        >>> label_table(datasets.Dataset.from_dict({"label": ["10", "9", "10"]}))
+        ['9', '10']
+    """
+    names = dataset.unique("label")
+    return sorted(names, key=int) if all(_is_integer(name) for name in names) else sorted(names)
+
+
+def _is_integer(name: str) -> bool:
+    return name.removeprefix("-").isdecimal()
+
+
+def encode_labels(dataset: datasets.Dataset, names: Sequence[str]) -> datasets.Dataset:
+    """Replace the column `label` by `labels`, the label's index in `names` (int64).
+
+    Args:
+        dataset: with the columns `label` and `source`.
+        names: the model's labels, from `label_table` of the training set.
+
+    Raises:
+        NysformerError: a label that is not among the names, with the first document that carries it.
+    """
+    index = {name: number for number, name in enumerate(names)}
+    unknown = set(dataset.unique("label")) - index.keys()
+    if unknown:
+        source, label = next(
+            (source, label)
+            for source, label in zip(dataset["source"], dataset["label"], strict=True)
+            if label in unknown
+        )
+        known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+        raise NysformerError(
+            f"{source}: the label {label!r} is none of those the model is trained on ({known}); "
+            "mend the label, remove the document or add training documents for it"
+        )
+    with no_progress_bars():
+        return dataset.map(
+            _encode,
+            batched=True,
+            remove_columns=["label"],
+            fn_kwargs={"index": index},
+            features=datasets.Features(
+                {name: feature for name, feature in dataset.features.items() if name != "label"}
+                | {"labels": datasets.Value("int64")}
+            ),
+        )
+
+
+def _encode(batch: dict[str, Any], index: dict[str, int]) -> dict[str, Any]:
+    return {"labels": [index[label] for label in batch["label"]]}
