@@ -1,1 +1,25 @@
+"""Configuration, backbone, five heads, conversion: the only floor that knows transformers' model classes."""
 
+from nysformer.models.configuration import NystromformerConfig
+from nysformer.models.conversion import from_bert
+from nysformer.models.encoder import NystromformerLayer, NystromformerModel, NystromformerPreTrainedModel
+from nysformer.models.heads import (
+    NystromformerForMaskedLM,
+    NystromformerForMultipleChoice,
+    NystromformerForQuestionAnswering,
+    NystromformerForSequenceClassification,
+    NystromformerForTokenClassification,
+)
+
+__all__ = [
+    "NystromformerConfig",
+    "NystromformerForMaskedLM",
+    "NystromformerForMultipleChoice",
+    "NystromformerForQuestionAnswering",
+    "NystromformerForSequenceClassification",
+    "NystromformerForTokenClassification",
+    "NystromformerLayer",
+    "NystromformerModel",
+    "NystromformerPreTrainedModel",
+    "from_bert",
+]

@@ -92,22 +92,35 @@ class Layout:
 
     def unpack(self, packed: Tensor, fill: float = 0.0) -> Tensor:
         """(T, ...) to (B, N, ...), with `fill` where there is no token."""
-        if self.shape is None:
-            raise ValueError("this layout was made from offsets and has no padded shape to unpack to")
-        batch, length = self.shape
+        batch, length = self.padded_shape
         if self.index is not None:
             empty = packed.new_full((batch * length, *packed.shape[1:]), fill)
             packed = empty.index_copy(0, self.index, packed)
         return packed.unflatten(0, (batch, length))
 
+    @property
+    def padded_shape(self) -> tuple[int, int]:
+        """(B, N) of the padded form.
+
+        Raises:
+            ValueError: the layout was made from bounds alone.
+        """
+        if self.shape is None:
+            raise ValueError("this layout was made from offsets and has no padded form")
+        return self.shape
+
     def padded_positions(self, device: torch.device) -> Tensor:
         """(T,) int64: the place in its padded row, 0 .. N - 1, of every packed token. Holes are counted."""
-        if self.shape is None:
-            raise ValueError("this layout was made from offsets and has no padded shape")
-        batch, length = self.shape
+        batch, length = self.padded_shape
         if self.index is None:
             return torch.arange(length, device=device).repeat(batch)
         return self.index % length
+
+    def places(self, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+        """For each packed document its row b of the padded form, (), and its tokens' columns there, (length,)."""
+        batch, length = self.padded_shape
+        index = torch.arange(batch * length, device=device) if self.index is None else self.index
+        return [((rows[:1] // length).sum(), rows % length) for rows in index.split(self.lengths)]
 
 
 def as_layout(offsets: Layout | Sequence[int] | Tensor) -> Layout:

@@ -1,0 +1,181 @@
+"""Multi-head self-attention over documents, softmax or through landmarks, with its convolution.
+
+Shapes: B batch, N padded length, T packed tokens, E hidden size, H heads, D head width.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nysformer.ops import Layout, attention_map, depthwise_convolution, nystrom_attention, softmax_attention
+
+__all__ = ["MAX_MAP_BYTES", "SelfAttention"]
+
+# Full maps past this are refused: at 65,536 tokens and 12 heads one layer's map is 200 GB.
+MAX_MAP_BYTES = 8 * 2**30
+
+
+class SelfAttention(nn.Module):
+    """Project to queries, keys and values, attend within each document, convolve the values.
+
+    Args:
+        hidden_size: E.
+        num_heads: H.
+        head_size: D.
+        num_landmarks: M; None for softmax attention at every length.
+        conv_kernel_size: k, odd; None for no convolution.
+        dropout: of attention probabilities, as `softmax_attention` and `nystrom_attention` apply it.
+        pinv_iterations, per_head_start, softmax_max_length: as in `nystrom_attention`.
+
+    Example:
+        >>> attention = SelfAttention(32, 4, 8, num_landmarks=4, conv_kernel_size=3)
+        >>> context, _ = attention(torch.randn(50, 32), Layout([20, 30]))
+        >>> context.shape
+        torch.Size([50, 32])
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        num_heads: int,
+        head_size: int,
+        *,
+        num_landmarks: int | None,
+        conv_kernel_size: int | None = None,
+        dropout: float = 0.0,
+        pinv_iterations: int = 6,
+        per_head_start: bool = False,
+        softmax_max_length: int = 0,
+    ) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.head_size = head_size
+        self.num_landmarks = num_landmarks
+        self.dropout = dropout
+        self.pinv_iterations = pinv_iterations
+        self.per_head_start = per_head_start
+        self.softmax_max_length = softmax_max_length
+        self.query = nn.Linear(hidden_size, num_heads * head_size)
+        self.key = nn.Linear(hidden_size, num_heads * head_size)
+        self.value = nn.Linear(hidden_size, num_heads * head_size)
+        self.conv: nn.Conv2d | None = None
+        if conv_kernel_size is not None:
+            self.conv = nn.Conv2d(num_heads, num_heads, (conv_kernel_size, 1), groups=num_heads, bias=False)
+
+    def forward(
+        self,
+        hidden: Tensor,
+        documents: Layout | Tensor | None,
+        head_mask: Tensor | None = None,
+        return_map: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attend.
+
+        Args:
+            hidden: (T, E) packed rows with their `Layout`, or dense (B, N, E).
+            documents: the `Layout` of packed rows; for a dense batch its (B, N) mask, True where a token is real, or
+                None where all are.
+            head_mask: (H,), multiplies what each head contributes, attention and convolution.
+            return_map: also return the (B, H, N, N) map, zero rows and columns at masked places, float32 at least; the
+                context is then computed from that very tensor, so that gradients reach it. Packed rows only.
+
+        Returns:
+            The context in the shape of `hidden`, and the map or None.
+
+        Raises:
+            ValueError: a map past `MAX_MAP_BYTES`, or a map of a dense batch.
+        """
+        query, key, value = (
+            projection(hidden).unflatten(-1, (self.num_heads, self.head_size))
+            for projection in (self.query, self.key, self.value)
+        )
+        if return_map:
+            if not isinstance(documents, Layout):
+                raise ValueError("attention maps are made of packed rows: pass a Layout")
+            return self._attend_by_map(query, key, value, documents, head_mask)
+        if isinstance(documents, Layout):
+            context = self._attend(query, key, value, offsets=documents)
+        else:
+            query, key, value = (x.transpose(1, 2) for x in (query, key, value))
+            context = self._attend(query, key, value, mask=documents).transpose(1, 2)
+        if head_mask is not None:
+            context = context * head_mask.to(context.dtype)[:, None]
+        return context.flatten(-2), None
+
+    def _attend(
+        self, query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = None, offsets: Layout | None = None
+    ) -> Tensor:
+        conv_weight = None if self.conv is None else self.conv.weight
+        dropout_p = self.dropout if self.training else 0.0
+        if self.num_landmarks is None:
+            return softmax_attention(
+                query, key, value, mask=mask, offsets=offsets, conv_weight=conv_weight, dropout_p=dropout_p
+            )
+        return nystrom_attention(
+            query,
+            key,
+            value,
+            num_landmarks=self.num_landmarks,
+            mask=mask,
+            offsets=offsets,
+            pinv_iterations=self.pinv_iterations,
+            per_head_start=self.per_head_start,
+            softmax_max_length=self.softmax_max_length,
+            conv_weight=conv_weight,
+            dropout_p=dropout_p,
+        )
+
+    def _attend_by_map(
+        self, query: Tensor, key: Tensor, value: Tensor, layout: Layout, head_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The same numbers by way of the full map, a document at a time."""
+        places = layout.places(query.device)
+        batch, length = layout.padded_shape
+        precision = torch.promote_types(query.dtype, torch.float32)
+        size = batch * self.num_heads * length**2 * precision.itemsize
+        if size > MAX_MAP_BYTES:
+            raise ValueError(
+                f"attention maps of {batch} x {self.num_heads} heads x {length} x {length} take {size / 2**30:.0f} GiB "
+                f"a layer, past the limit of {MAX_MAP_BYTES // 2**30} GiB: ask for single rows with "
+                "nysformer.ops.attention_rows"
+            )
+        full = query.new_zeros(batch, self.num_heads, length, length, dtype=precision)
+        queries, keys, values = (x.split(layout.lengths) for x in (query, key, value))
+        for (row, columns), q, k in zip(places, queries, keys, strict=True):
+            if len(q) > 0:
+                heads = self._document_map(q, k)
+                if head_mask is not None:
+                    heads = heads * head_mask.to(heads.dtype)[:, None, None]
+                # (H, n, n) spread to the document's rows and columns.
+                full.index_put_((row, self._heads(q), columns[:, None], columns), heads)
+        contexts = []
+        for (row, columns), v in zip(places, values, strict=True):
+            v = v.transpose(0, 1)
+            heads = full[row, self._heads(v), columns[:, None], columns].to(v.dtype) @ v
+            if self.conv is not None and v.shape[1] > 0:
+                convolved = depthwise_convolution(v[None], self.conv.weight)[0]
+                heads = heads + (convolved if head_mask is None else convolved * head_mask.to(v.dtype)[:, None, None])
+            contexts.append(heads.transpose(0, 1).flatten(-2))
+        return torch.cat(contexts), full
+
+    def _heads(self, like: Tensor) -> Tensor:
+        return torch.arange(self.num_heads, device=like.device)[:, None, None]
+
+    def _document_map(self, query: Tensor, key: Tensor) -> Tensor:
+        """(n, H, D) twice to (H, n, n), with the same dropout as the context would have had."""
+        full = attention_map(
+            query.transpose(0, 1)[None],
+            key.transpose(0, 1)[None],
+            num_landmarks=self.num_landmarks,
+            pinv_iterations=self.pinv_iterations,
+            per_head_start=self.per_head_start,
+            softmax_max_length=self.softmax_max_length,
+        )[0]
+        if not self.training or self.dropout == 0.0:
+            return full
+        through_landmarks = self.num_landmarks is not None and len(query) > max(
+            self.num_landmarks, self.softmax_max_length
+        )
+        if through_landmarks:
+            return full * F.dropout(full.new_ones(self.num_heads, 1, len(query)), self.dropout)
+        return F.dropout(full, self.dropout)

@@ -1,0 +1,56 @@
+"""Token, position and token-type embeddings. Shapes: (...) any leading shape, packed (T,) as a rule; E hidden size."""
+
+from torch import Tensor, nn
+
+__all__ = ["Embeddings"]
+
+
+class Embeddings(nn.Module):
+    """The sum of the three embeddings, normalised.
+
+    Args:
+        vocab_size, hidden_size, type_vocab_size: table sizes.
+        num_positions: rows of the position table; None for no positions at all.
+        padding_idx: the row of the padding token, zero at init and without gradient; None for no such row.
+        layer_norm_eps, dropout: as named.
+
+    Example:
+        >>> import torch
+        >>> embeddings = Embeddings(10, 4, 2, num_positions=6, padding_idx=1, layer_norm_eps=1e-5, dropout=0.0)
+        >>> ids = torch.tensor([3, 4])
+        >>> embeddings(ids, token_type_ids=torch.zeros_like(ids), position_ids=ids).shape
+        torch.Size([2, 4])
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        hidden_size: int,
+        type_vocab_size: int,
+        *,
+        num_positions: int | None,
+        padding_idx: int | None,
+        layer_norm_eps: float,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(vocab_size, hidden_size, padding_idx=padding_idx)
+        self.position_embeddings = None if num_positions is None else nn.Embedding(num_positions, hidden_size)
+        self.token_type_embeddings = nn.Embedding(type_vocab_size, hidden_size)
+        self.LayerNorm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        input_ids: Tensor | None,
+        *,
+        token_type_ids: Tensor,
+        position_ids: Tensor,
+        inputs_embeds: Tensor | None = None,
+    ) -> Tensor:
+        """(...) ids, or (..., E) `inputs_embeds` in place of the token embeddings, to (..., E)."""
+        words = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
+        total = words + self.token_type_embeddings(token_type_ids)
+        if self.position_embeddings is not None:
+            total = total + self.position_embeddings(position_ids)
+        return self.dropout(self.LayerNorm(total))

@@ -1,0 +1,322 @@
+"""The backbone: embeddings, encoder layers, and what all models share (pruning, positions, initialisation).
+
+Shapes: B batch, N padded length, T packed tokens, E hidden size, L layers, H heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.activations import ACT2FN
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.utils import logging
+
+from nysformer.errors import NysformerError
+from nysformer.layers import Embeddings, EncoderLayer, Intermediate, ResidualOutput, SelfAttention
+from nysformer.models.configuration import NystromformerConfig
+from nysformer.models.inputs import FIRST_POSITION, EncoderInputs
+from nysformer.models.pruning import prune_layer
+
+__all__ = ["NystromformerLayer", "NystromformerModel", "NystromformerPreTrainedModel", "activation_function"]
+
+logger = logging.get_logger(__name__)
+
+
+def activation_function(name: str) -> Callable[[Tensor], Tensor]:
+    """The activation of that name; `gelu_new` by its fused equal, the tanh form of GELU."""
+    return nn.GELU(approximate="tanh") if name == "gelu_new" else ACT2FN[name]
+
+
+class NystromformerLayer(GradientCheckpointingLayer, EncoderLayer):
+    """One encoder layer as a configuration describes it, for the backbone or for a head of one's own.
+
+    Args:
+        config: the model's.
+        layer: its number, for the heads pruned there.
+
+    Example:
+        >>> config = NystromformerConfig(hidden_size=32, num_attention_heads=4, intermediate_size=64)
+        >>> hidden, _ = NystromformerLayer(config)(torch.randn(2, 100, 32), torch.ones(2, 100))
+        >>> hidden.shape
+        torch.Size([2, 100, 32])
+    """
+
+    def __init__(self, config: NystromformerConfig, layer: int = 0) -> None:
+        mode = config.resolved_attention_mode
+        head_size = config.hidden_size // config.num_attention_heads
+        num_heads = len(config.heads_left(layer))
+        attention = SelfAttention(
+            config.hidden_size,
+            num_heads,
+            head_size,
+            num_landmarks=None if mode == "softmax" else config.num_landmarks,
+            conv_kernel_size=config.conv_kernel_size,
+            dropout=config.attention_probs_dropout_prob,
+            pinv_iterations=config.pinv_iterations,
+            per_head_start=config.inv_coeff_init_option,
+            softmax_max_length=config.softmax_max_length if mode == "auto" else 0,
+        )
+        projections = (
+            ResidualOutput(
+                in_size,
+                config.hidden_size,
+                layer_norm_eps=config.layer_norm_eps,
+                dropout=config.hidden_dropout_prob,
+            )
+            for in_size in (num_heads * head_size, config.intermediate_size)
+        )
+        attention_output, output = projections
+        intermediate = Intermediate(
+            config.hidden_size, config.intermediate_size, activation_function(config.hidden_act)
+        )
+        super().__init__(
+            attention,
+            attention_output,
+            intermediate,
+            output,
+            chunk_size_feed_forward=config.chunk_size_feed_forward,
+        )
+
+
+class NystromformerEncoder(nn.Module):
+    """The stack of layers, under the checkpoint's name `layer`."""
+
+    def __init__(self, config: NystromformerConfig) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList([NystromformerLayer(config, layer) for layer in range(config.num_hidden_layers)])
+
+    def forward(
+        self,
+        hidden: Tensor,
+        inputs: EncoderInputs,
+        head_mask: Tensor | None,
+        output_attentions: bool,
+        output_hidden_states: bool,
+    ) -> BaseModelOutput:
+        """(T, E) rows through all layers; what leaves is (B, N, E), zero at masked places."""
+        packed = hidden.dim() == 2
+        states: list[Tensor] = []
+        maps: list[Tensor] = []
+        for index, layer in enumerate(self.layer):
+            if output_hidden_states:
+                states.append(self._leave(hidden, inputs))
+                # The next layer reads the very tensor that is returned, so that `retain_grad` on it sees a gradient.
+                hidden = inputs.layout.pack(states[-1]) if packed else states[-1]
+            mask = None if head_mask is None else head_mask[index]
+            hidden, attention_map = layer(hidden, inputs.documents, mask, output_attentions)
+            if attention_map is not None:
+                maps.append(attention_map)
+        last = self._leave(hidden, inputs)
+        return BaseModelOutput(
+            last_hidden_state=last,
+            hidden_states=(*states, last) if output_hidden_states else None,
+            attentions=tuple(maps) if output_attentions else None,
+        )
+
+    def _leave(self, hidden: Tensor, inputs: EncoderInputs) -> Tensor:
+        if hidden.dim() == 2:
+            return inputs.layout.unpack(hidden)
+        return hidden if inputs.mask is None else hidden.masked_fill(~inputs.mask[..., None], 0.0)
+
+
+class NystromformerPreTrainedModel(PreTrainedModel):
+    """What the backbone and every head model share: loading, saving, initialisation, pruning, positions."""
+
+    config: NystromformerConfig
+    config_class = NystromformerConfig
+    base_model_prefix = "nystromformer"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["NystromformerLayer", "Embeddings"]  # noqa: RUF012
+    # Old checkpoints carry these buffers.
+    _keys_to_ignore_on_load_unexpected = [r"embeddings\.position_ids", r"embeddings\.token_type_ids"]  # noqa: RUF012
+
+    def prune_heads(self, heads_to_prune: dict[int, list[int]]) -> None:
+        """Remove attention heads for good, their convolution kernels too; saved and loaded with the configuration.
+
+        Args:
+            heads_to_prune: {layer: [heads]}, by their original numbers; heads already gone are passed over.
+
+        Raises:
+            NysformerError: a layer or head that does not exist, or a layer left without a head. Nothing is pruned then.
+        """
+        before = dict(self.config.pruned_heads or {})
+        after = {
+            layer: sorted({*before.get(layer, []), *heads_to_prune.get(layer, [])})
+            for layer in {*before, *heads_to_prune}
+        }
+        head_size = self.config.hidden_size // self.config.num_attention_heads
+        present = {layer: self.config.heads_left(layer) for layer in heads_to_prune}
+        self.config.pruned_heads = after
+        try:
+            self.config.check()
+        except NysformerError:
+            self.config.pruned_heads = before or None
+            raise
+        for layer, heads in present.items():
+            kept = set(self.config.heads_left(layer))
+            places = [place for place, head in enumerate(heads) if head in kept]
+            prune_layer(self.base_model.encoder.layer[layer], places, head_size)
+
+    def get_position_embeddings(self) -> nn.Embedding | None:
+        """The position table, (max_position_embeddings + 2, E); None where the model has none."""
+        return self.base_model.embeddings.position_embeddings
+
+    def extend_positions(self, max_position_embeddings: int, method: Literal["tile", "interpolate"] = "tile") -> None:
+        """Let the model read longer documents, in place.
+
+        Args:
+            max_position_embeddings: tokens a document may have from now on, at least as many as now.
+            method: "tile" repeats the table, so that every document it could read keeps its numbers; "interpolate"
+                stretches it, which moves every position and wants training.
+
+        Raises:
+            NysformerError: fewer positions than now, another method, or a model without positions.
+        """
+        table = self.get_position_embeddings()
+        if table is None:
+            raise NysformerError("this model has no positions (position_embedding_type 'none'): any length works as is")
+        now = table.num_embeddings - FIRST_POSITION
+        if max_position_embeddings < now:
+            raise NysformerError(f"the position table holds {now}: it cannot shrink to {max_position_embeddings}")
+        rows = table.weight.detach()[FIRST_POSITION:]
+        if method == "tile":
+            extended = rows.repeat(-(-max_position_embeddings // now), 1)[:max_position_embeddings]
+        elif method == "interpolate":
+            stretched = F.interpolate(
+                rows.float().T[None], size=max_position_embeddings, mode="linear", align_corners=True
+            )
+            extended = stretched[0].T.to(rows.dtype)
+        else:
+            raise NysformerError(f"method is {method!r}: choose 'tile' or 'interpolate'")
+        larger = nn.Embedding.from_pretrained(
+            torch.cat([table.weight.detach()[:FIRST_POSITION], extended]), freeze=not table.weight.requires_grad
+        )
+        self.base_model.embeddings.position_embeddings = larger
+        self.config.max_position_embeddings = max_position_embeddings
+
+    def resize_position_embeddings(self, new_num_position_embeddings: int) -> None:
+        """transformers' name for `extend_positions`, by tiling."""
+        self.extend_positions(new_num_position_embeddings)
+
+
+class NystromformerModel(NystromformerPreTrainedModel):
+    """The encoder without a head.
+
+    Padding is free: the real tokens of a batch are packed at the door, so cost follows them and padding cannot matter.
+    See `NystromformerConfig.attention_mode` for what attention runs when.
+
+    Example:
+        >>> config = NystromformerConfig(
+        ...     vocab_size=100, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64
+        ... )
+        >>> model = NystromformerModel(config).eval()
+        >>> ids = torch.randint(2, 100, (2, 300))
+        >>> mask = torch.ones(2, 300)
+        >>> mask[1, 77:] = 0
+        >>> hidden = model(ids, mask).last_hidden_state
+        >>> hidden.shape, bool(hidden[1, 77:].any())
+        (torch.Size([2, 300, 32]), False)
+    """
+
+    def __init__(self, config: NystromformerConfig) -> None:
+        config.check()
+        super().__init__(config)
+        absolute = config.position_embedding_type == "absolute"
+        self.embeddings = Embeddings(
+            config.vocab_size,
+            config.hidden_size,
+            config.type_vocab_size,
+            num_positions=config.max_position_embeddings + FIRST_POSITION if absolute else None,
+            padding_idx=config.pad_token_id,
+            layer_norm_eps=config.layer_norm_eps,
+            dropout=config.hidden_dropout_prob,
+        )
+        self.encoder = NystromformerEncoder(config)
+        if config.attention_mode is None and config.resolved_attention_mode == "softmax":
+            logger.warning_once(
+                f"num_landmarks and segment_means_seq_len are both {config.num_landmarks}, the published switch for "
+                'softmax attention: cost is quadratic. Pass attention_mode="auto" for landmarks, or "softmax" to '
+                "keep this without the warning."
+            )
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.embeddings.word_embeddings
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        self.embeddings.word_embeddings = value
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        head_mask: Tensor | None = None,
+    ) -> BaseModelOutput | tuple[Any, ...]:
+        """Encode a batch.
+
+        Args:
+            input_ids: (B, N) token ids.
+            attention_mask: (B, N), bool or 0/1 of any dtype, True where a token is real; None where all are. Masked
+                tokens do not exist, holes included; what stands there is never read.
+            token_type_ids: (B, N) or (1, N); None for 0.
+            position_ids: (B, N) or (1, N) rows of the position table, 2 .. max_position_embeddings + 1; None for each
+                token's place in its row, from 2 on.
+            inputs_embeds: (B, N, E) in place of input_ids.
+            output_attentions: also return each layer's map, (B, H, N, N), zero at masked rows and columns. O(N^2).
+            output_hidden_states: also return the L + 1 hidden states, each (B, N, E).
+            return_dict: False for a tuple.
+            head_mask: (H,) or (L, H), what each head's contribution is multiplied by.
+
+        Returns:
+            `BaseModelOutput`: last_hidden_state (B, N, E), exactly zero at masked places.
+
+        Raises:
+            NysformerError: shapes or ids that do not fit, or a document past the position table.
+        """
+        config = self.config
+        if input_ids is not None and input_ids.dim() == 2 and input_ids.shape[1] > 0:
+            self.warn_if_padding_and_no_attention_mask(input_ids, attention_mask)
+        inputs = EncoderInputs.read(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        table = self.embeddings.position_embeddings
+        inputs.check_ranges(
+            self.embeddings.word_embeddings.num_embeddings,
+            None if table is None else table.num_embeddings,
+            config.type_vocab_size,
+        )
+        hidden = self.embeddings(
+            inputs.input_ids,
+            token_type_ids=inputs.token_type_ids,
+            position_ids=inputs.position_ids,
+            inputs_embeds=inputs.inputs_embeds,
+        )
+        outputs = self.encoder(
+            hidden,
+            inputs,
+            None if head_mask is None else self._layer_head_masks(head_mask),
+            config.output_attentions if output_attentions is None else output_attentions,
+            config.output_hidden_states if output_hidden_states is None else output_hidden_states,
+        )
+        return outputs if (config.return_dict if return_dict is None else return_dict) else outputs.to_tuple()
+
+    def _layer_head_masks(self, head_mask: Tensor) -> list[Tensor]:
+        """(H,) or (L, H) to a mask a layer over the heads it still has."""
+        layers, heads = self.config.num_hidden_layers, self.config.num_attention_heads
+        if head_mask.shape not in ((heads,), (layers, heads)):
+            raise NysformerError(
+                f"head_mask has shape {tuple(head_mask.shape)}: pass (heads,) = ({heads},) or (layers, heads) = "
+                f"({layers}, {heads})"
+            )
+        masks = head_mask.expand(layers, heads)
+        return [masks[layer, self.config.heads_left(layer)] for layer in range(layers)]

@@ -1,0 +1,173 @@
+"""The door of a model: checks what the caller passes and packs the real tokens. No layer knows about padding.
+
+Shapes: B batch, N padded length, T packed tokens, E hidden size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nysformer.errors import NysformerError
+from nysformer.ops import Layout
+
+__all__ = ["EncoderInputs", "batch_layout", "first_tokens", "read_mask", "unpack_masked"]
+
+# Position ids of a document start here: a published checkpoint's table has two rows before the first token's.
+FIRST_POSITION = 2
+
+
+def read_mask(attention_mask: Tensor | None, shape: tuple[int, int]) -> Tensor | None:
+    """(B, N) bool, True where a token is real, or None where all are.
+
+    Raises:
+        NysformerError: another shape, or values other than 0 and 1 (an additive mask, for instance).
+    """
+    if attention_mask is None:
+        return None
+    if tuple(attention_mask.shape) != shape:
+        raise NysformerError(
+            f"attention_mask has shape {tuple(attention_mask.shape)}: pass (batch, tokens) = {shape}, True or 1 where "
+            "a token is real"
+        )
+    mask = attention_mask.bool()
+    if (
+        attention_mask.dtype != torch.bool
+        and not torch.compiler.is_compiling()
+        and not torch.equal(mask.to(attention_mask.dtype), attention_mask)
+    ):
+        raise NysformerError("attention_mask holds values other than 0 and 1: pass 1 where a token is real, else 0")
+    return mask
+
+
+def batch_layout(shape: tuple[int, int], mask: Tensor | None) -> Layout:
+    """Where the real tokens are; every place of the batch while compiling, where no shape may depend on data."""
+    if mask is None or torch.compiler.is_compiling():
+        return Layout.dense(*shape)
+    return Layout.from_mask(mask)
+
+
+def unpack_masked(rows: Tensor, layout: Layout, mask: Tensor | None, fill: float = 0.0) -> Tensor:
+    """(T, ...) to (B, N, ...) with `fill` at masked places, also where the layout is the whole batch."""
+    padded = layout.unpack(rows, fill)
+    if layout.index is not None or mask is None:
+        return padded
+    return padded.masked_fill(~mask.view(*mask.shape, *[1] * (padded.dim() - 2)), fill)
+
+
+def first_tokens(hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """(B, N, E) to (B, E): each document's first unmasked token."""
+    if mask is None:
+        return hidden[:, 0]
+    first = mask.to(torch.uint8).argmax(dim=1)
+    return hidden[torch.arange(len(hidden), device=hidden.device), first]
+
+
+@dataclass(frozen=True)
+class EncoderInputs:
+    """What the embeddings read: packed rows of all real tokens, or the whole batch while compiling.
+
+    Attributes:
+        documents: the `Layout` of packed rows; while compiling the (B, N) mask, or None.
+        layout: the way back to (B, N).
+        mask: (B, N) bool, or None.
+        input_ids, inputs_embeds: (T,) or (T, E), one of the two; (B, N) or (B, N, E) while compiling.
+        position_ids, token_type_ids: as input_ids.
+    """
+
+    documents: Layout | Tensor | None
+    layout: Layout
+    mask: Tensor | None
+    input_ids: Tensor | None
+    inputs_embeds: Tensor | None
+    position_ids: Tensor
+    token_type_ids: Tensor
+
+    @classmethod
+    def read(
+        cls,
+        input_ids: Tensor | None,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None,
+        position_ids: Tensor | None,
+        inputs_embeds: Tensor | None,
+    ) -> EncoderInputs:
+        """Check shapes and pack.
+
+        Raises:
+            NysformerError: both or neither of input_ids and inputs_embeds, or a shape that does not fit.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise NysformerError("pass input_ids or inputs_embeds: one of the two, not both")
+        source = input_ids if input_ids is not None else inputs_embeds
+        assert source is not None
+        rank = 2 if input_ids is not None else 3
+        if source.dim() != rank:
+            form = "input_ids is (batch, tokens)" if rank == 2 else "inputs_embeds is (batch, tokens, hidden_size)"
+            raise NysformerError(f"{form}; got shape {tuple(source.shape)}")
+        shape = (source.shape[0], source.shape[1])
+        mask = read_mask(attention_mask, shape)
+        layout = batch_layout(shape, mask)
+        dense = torch.compiler.is_compiling()
+
+        def place(ids: Tensor) -> Tensor:
+            return ids if dense else layout.pack(ids)
+
+        if position_ids is None:
+            if dense:
+                positions = (torch.arange(shape[1], device=source.device) + FIRST_POSITION).expand(shape)
+            else:
+                positions = layout.padded_positions(source.device) + FIRST_POSITION
+        else:
+            positions = place(_spread(position_ids, shape, "position_ids"))
+        if token_type_ids is None:
+            types = torch.zeros_like(positions)
+        else:
+            types = place(_spread(token_type_ids, shape, "token_type_ids"))
+        if dense and mask is not None and inputs_embeds is not None:
+            inputs_embeds = inputs_embeds.masked_fill(~mask[..., None], 0.0)
+        return cls(
+            documents=mask if dense else layout,
+            layout=layout,
+            mask=mask,
+            input_ids=None if input_ids is None else place(input_ids),
+            inputs_embeds=None if inputs_embeds is None else place(inputs_embeds),
+            position_ids=positions,
+            token_type_ids=types,
+        )
+
+    def check_ranges(self, vocab_size: int, num_positions: int | None, type_vocab_size: int) -> None:
+        """Refuse ids outside the tables, real tokens only: what stands under the mask is never read.
+
+        Raises:
+            NysformerError: which id, the table's size, and the mend.
+        """
+        if torch.compiler.is_compiling() or self.layout.num_tokens == 0:
+            return
+        if num_positions is not None:
+            last = int(self.position_ids.max())
+            if last >= num_positions:
+                length = last - FIRST_POSITION + 1
+                raise NysformerError(
+                    f"a document reaches token {length}, and the position table holds {num_positions - FIRST_POSITION}:"
+                    f" truncate it, or call model.extend_positions({length}) first"
+                )
+            if int(self.position_ids.min()) < 0:
+                raise NysformerError("position_ids holds negative numbers: they are rows of the table, from 2 on")
+        for name, ids, size, mend in (
+            ("input_ids", self.input_ids, vocab_size, "this model's vocabulary; is the tokenizer another model's?"),
+            ("token_type_ids", self.token_type_ids, type_vocab_size, "type_vocab_size"),
+        ):
+            if ids is not None and not 0 <= int(ids.min()) <= int(ids.max()) < size:
+                raise NysformerError(
+                    f"{name} holds {int(ids.min())} to {int(ids.max())}, outside 0 to {size - 1}: {mend}"
+                )
+
+
+def _spread(ids: Tensor, shape: tuple[int, int], name: str) -> Tensor:
+    """(B, N), or (1, N) or (N,) for all documents, to (B, N)."""
+    if ids.dim() > 2 or ids.shape[-1] != shape[1] or (ids.dim() == 2 and ids.shape[0] not in (1, shape[0])):
+        raise NysformerError(f"{name} has shape {tuple(ids.shape)}: pass {shape}, or (1, {shape[1]}) for all documents")
+    return ids.expand(shape)

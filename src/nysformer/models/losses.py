@@ -1,0 +1,64 @@
+"""The losses of the five heads. None is ever NaN: a batch whose labels are all ignored costs 0.
+
+Shapes: B batch, N length, C classes.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nysformer.errors import NysformerError
+
+__all__ = ["IGNORED", "cross_entropy", "sequence_loss", "span_loss"]
+
+IGNORED = -100
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of (..., C) logits over the (...) labels that are not -100; 0 where all are."""
+    labels = labels.flatten()
+    total = F.cross_entropy(logits.flatten(0, -2).float(), labels, ignore_index=IGNORED, reduction="sum")
+    return total / (labels != IGNORED).sum().clamp(min=1)
+
+
+def sequence_loss(logits: Tensor, labels: Tensor, problem_type: str | None) -> Tensor:
+    """The loss of (B, C) logits by problem type, inferred from the labels where it is None.
+
+    One output is a regression, several with integer labels a single-label classification, else multi-label.
+    """
+    if problem_type is None:
+        if logits.shape[-1] == 1:
+            problem_type = "regression"
+        elif labels.dtype.is_floating_point or labels.dim() > 1:
+            problem_type = "multi_label_classification"
+        else:
+            problem_type = "single_label_classification"
+    if problem_type == "single_label_classification":
+        return cross_entropy(logits, labels)
+    if labels.numel() != logits.numel():
+        raise NysformerError(
+            f"labels of shape {tuple(labels.shape)} do not fit logits of shape {tuple(logits.shape)} for {problem_type}"
+        )
+    labels = labels.reshape(logits.shape).float()
+    if problem_type == "regression":
+        return F.mse_loss(logits.float(), labels)
+    return F.binary_cross_entropy_with_logits(logits.float(), labels)
+
+
+def span_loss(
+    start_logits: Tensor, end_logits: Tensor, start_positions: Tensor, end_positions: Tensor, mask: Tensor | None
+) -> Tensor:
+    """The mean of start and end cross-entropy over (B, N) logits.
+
+    Positions are clamped to [0, N]; N, and a position that is masked, point at no token and are ignored.
+    """
+    length = start_logits.shape[1]
+    losses = []
+    for logits, positions in ((start_logits, start_positions), (end_logits, end_positions)):
+        positions = positions.reshape(-1).clamp(0, length)
+        ignored = positions == length
+        if mask is not None:
+            inside = positions.clamp(max=length - 1)[:, None]
+            ignored = ignored | ~mask.gather(1, inside)[:, 0]
+        losses.append(cross_entropy(logits, torch.where(ignored, IGNORED, positions)))
+    return (losses[0] + losses[1]) / 2
