@@ -1,0 +1,72 @@
+"""What a long-document encoder has to beat: the majority class, and TF-IDF with a linear support vector machine.
+
+Both give scores of shape (n, C), so that one metric function measures them and the model alike.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import LinearSVC
+from torch import Tensor
+
+from nysformer.errors import NysformerError
+
+__all__ = ["majority_class", "tfidf_svm"]
+
+
+def majority_class(train_labels: Sequence[str], documents: int, label_names: Sequence[str]) -> Tensor:
+    """Score every document alike, by how often each label stands in the training set.
+
+    Returns:
+        (documents, C) float32 logarithms of the label shares; a label that training lacks gets the lowest finite score.
+
+    Example:
+        >>> majority_class(["ham", "spam", "ham"], 2, ["ham", "spam"]).argmax(dim=-1).tolist()
+        [0, 0]
+    """
+    counts = Counter(train_labels)
+    shares = torch.tensor([counts[name] / len(train_labels) for name in label_names])
+    return shares.log().clamp(min=torch.finfo(torch.float32).min).expand(documents, -1)
+
+
+def tfidf_svm(
+    train_texts: Sequence[str],
+    train_labels: Sequence[str],
+    texts: Sequence[str],
+    label_names: Sequence[str],
+    *,
+    words: int | None = None,
+) -> Tensor:
+    """Fit TF-IDF (logarithmic term counts) and a linear SVM with balanced classes; score `texts`.
+
+    Args:
+        train_texts: the texts to fit on.
+        train_labels: their labels, each one of `label_names`.
+        texts: n texts to score.
+        label_names: C names; the order of the columns.
+        words: read the first so many words of every text, in training and in scoring; None reads it whole.
+
+    Returns:
+        (n, C) float32 distances to each label's hyperplane; a label that training lacks gets the lowest finite score.
+
+    Raises:
+        NysformerError: if the training labels are all one.
+    """
+    if len(set(train_labels)) < 2:
+        raise NysformerError("TF-IDF + SVM: the training documents all have one label: give two labels or more")
+    pipeline = make_pipeline(TfidfVectorizer(sublinear_tf=True), LinearSVC(class_weight="balanced", random_state=0))
+    pipeline.fit([_first(text, words) for text in train_texts], list(train_labels))
+    distances = np.asarray(pipeline.decision_function([_first(text, words) for text in texts]), dtype=np.float32)
+    if distances.ndim == 1:  # scikit-learn gives two classes one column, positive for the second
+        distances = np.stack([-distances, distances], axis=1)
+    scores = torch.full((len(texts), len(label_names)), torch.finfo(torch.float32).min)
+    scores[:, [list(label_names).index(name) for name in pipeline.classes_]] = torch.from_numpy(distances)
+    return scores
+
+
+def _first(text: str, words: int | None) -> str:
+    return text if words is None else " ".join(text.split(maxsplit=words)[:words])

@@ -1,0 +1,108 @@
+"""A report is one self-contained HTML page: no script, nothing fetched, light or dark as its reader has it."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from nysformer.report.figures import Points, Theme, accuracy_by_length, training_curve
+
+__all__ = ["Example", "Report", "render_page"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One classified document: what it is, and the probability of each label, likeliest first."""
+
+    title: str
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything a page says.
+
+    Args:
+        title: of the page.
+        introduction: one paragraph: the task and its data.
+        verdict: one sentence: who won, by how much.
+        systems: name -> the result of `nysformer.inference.metrics.classification_metrics`, in the table's order, all
+            on the same documents.
+        model: the name in `systems` of the system the page is about.
+        loss: (minutes, training loss), in order.
+        validation: metric name -> (minutes, value), in order.
+        example: one classified document.
+        settings: name -> value, as they are to be read.
+        reproduce: shell lines.
+        notes: sentences of small print.
+        footer: the last line.
+    """
+
+    title: str
+    introduction: str
+    verdict: str
+    systems: Mapping[str, Mapping[str, Any]]
+    model: str
+    loss: Points
+    validation: Mapping[str, Points]
+    example: Example
+    settings: Mapping[str, str]
+    reproduce: Sequence[str]
+    notes: Sequence[str]
+    footer: str
+
+
+def render_page(report: Report) -> str:
+    """Render the page; every text is escaped, both plots are embedded for a light and for a dark page."""
+    themes: tuple[Theme, Theme] = ("light", "dark")
+    bars = {theme: accuracy_by_length(report.systems, model=report.model, theme=theme) for theme in themes}
+    curve = {theme: training_curve(report.loss, report.validation, theme=theme) for theme in themes}
+    plots = [
+        {
+            "title": "Accuracy by length",
+            "caption": "Bars over few documents move much with each of them; the number is below each band.",
+            "light": _data_url(bars["light"]),
+            "dark": _data_url(bars["dark"]),
+        },
+        {
+            "title": "Training curve",
+            "caption": "Above: the loss of each training step. Below: validation, on groups that training never sees.",
+            "light": _data_url(curve["light"]),
+            "dark": _data_url(curve["dark"]),
+        },
+    ]
+    environment = Environment(
+        loader=PackageLoader("nysformer.report"), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    about = report.systems[report.model]
+    return environment.get_template("page.html.j2").render(
+        report=report,
+        documents=about["documents"],
+        bands=about["by_length"],
+        per_class=about["per_class"],
+        rows=_rows(report),
+        plots=plots,
+    )
+
+
+def _rows(report: Report) -> list[dict[str, Any]]:
+    values = {
+        name: [metrics["accuracy"], metrics["macro_f1"], *(band["accuracy"] for band in metrics["by_length"])]
+        for name, metrics in report.systems.items()
+    }
+    # Ties are all best; a difference that the table does not show is no difference.
+    best = [max(round(value, 3) for value in column) for column in zip(*values.values(), strict=True)]
+    return [
+        {
+            "name": name,
+            "model": name == report.model,
+            "cells": [{"value": value, "best": round(value, 3) == top} for value, top in zip(row, best, strict=True)],
+        }
+        for name, row in values.items()
+    ]
+
+
+def _data_url(svg: str) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
