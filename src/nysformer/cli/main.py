@@ -5,6 +5,8 @@ import sys
 import typer
 from rich.console import Console
 
+from nysformer.cli.evaluate import evaluate
+from nysformer.cli.predict import predict
 from nysformer.errors import NysformerError
 
 app = typer.Typer(
@@ -14,6 +16,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.command()(evaluate)
+app.command()(predict)
 
 
 def main() -> None:

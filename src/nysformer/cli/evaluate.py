@@ -1,0 +1,114 @@
+"""`nysformer evaluate`: labelled documents in, a table of metrics out."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    model: Annotated[
+        Path, typer.Option(metavar="DIR", help="Model folder, such as `nysformer finetune` or `nysformer demo` writes.")
+    ],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE|FOLDER",
+            help="Labelled documents: JSON Lines, CSV, TSV, Parquet, or a folder of text files in folders named by "
+            "their label.",
+        ),
+    ],
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the metrics there, too, as JSON.")] = None,
+    text_column: Annotated[str, typer.Option(metavar="NAME", help="Column or JSON key with the text.")] = "text",
+    label_column: Annotated[str, typer.Option(metavar="NAME", help="Column or JSON key with the label.")] = "label",
+    max_length: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="TOKENS",
+            help="The rest of a longer document is cut.",
+            show_default="as many as the model has positions",
+        ),
+    ] = None,
+    tokens_per_batch: Annotated[int, typer.Option(min=1, metavar="TOKENS", help="Real tokens a batch.")] = 8192,
+    dtype: Annotated[Literal["float32", "bfloat16"], typer.Option(help="Of weights and arithmetic.")] = "float32",
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps.", show_default="the first GPU, else the CPU"),
+    ] = None,
+) -> None:
+    """Measure a classifier on labelled documents: accuracy, F1, by length.
+
+    Accuracy and macro-F1 over all documents and by document length; precision,
+    recall and F1 by class. Macro-F1 is the mean F1 of the classes that occur,
+    among the labels or the predictions. Lengths are in tokens, before any cut.
+    Exit code: 0, or 2 for wrong use, such as a label the model does not know.
+
+    Example: nysformer evaluate --model runs/demo test.jsonl --output metrics.json
+    """
+    from rich.console import Console
+
+    from nysformer.data.atomic import write_atomically
+    from nysformer.inference.evaluate import evaluate as measure
+
+    with nullcontext() if output is None else write_atomically(output) as file, _progress() as on_progress:
+        metrics = measure(
+            model,
+            sources,
+            text_column=text_column,
+            label_column=label_column,
+            max_length=max_length,
+            tokens_per_batch=tokens_per_batch,
+            dtype=dtype,
+            device=device,
+            on_progress=on_progress,
+        )
+        if file is not None:
+            json.dump(metrics, file, indent=2, ensure_ascii=False)
+            file.write("\n")
+    console = Console()
+    for table in _tables(metrics):
+        console.print(table)
+
+
+def _tables(metrics: dict[str, Any]) -> "Iterator[Table]":
+    from rich.table import Table
+    from rich.text import Text
+
+    whole = Table("documents", "accuracy", "macro-F1", "loss", f"cut at {metrics['max_length']:,} tokens")
+    whole.add_row(
+        f"{metrics['documents']:,}",
+        *(f"{metrics[name]:.3f}" for name in ("accuracy", "macro_f1", "loss")),
+        f"{metrics['truncated']:,}",
+    )
+    yield whole
+    by_class = Table("class", "documents", "precision", "recall", "F1")
+    for name, row in metrics["per_class"].items():
+        scores = (f"{row[score]:.3f}" for score in ("precision", "recall", "f1"))
+        by_class.add_row(Text(name), f"{row['documents']:,}", *scores)
+    yield by_class
+    by_length = Table("tokens", "documents", "accuracy", "macro-F1")
+    for row in metrics["by_length"]:
+        by_length.add_row(row["band"], f"{row['documents']:,}", f"{row['accuracy']:.3f}", f"{row['macro_f1']:.3f}")
+    yield by_length
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("documents"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,83 @@
+"""How good a model folder is on labelled documents."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from nysformer.data.documents import load_documents
+from nysformer.data.stream import BadRecord, Document
+from nysformer.data.tokens import encode_labels
+from nysformer.errors import NysformerError
+from nysformer.inference.metrics import classification_metrics
+from nysformer.inference.predict import TOKENS_PER_BATCH, Predictor
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    model_dir: str | Path,
+    sources: Sequence[str | Path],
+    *,
+    text_column: str = "text",
+    label_column: str = "label",
+    max_length: int | None = None,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
+    dtype: Literal["float32", "bfloat16"] = "float32",
+    device: str | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Measure a single-label classifier on documents with known labels.
+
+    Args:
+        model_dir: a model folder, see `Predictor.from_pretrained`.
+        sources: files or folders, see `load_documents`.
+        text_column, label_column: where text and label stand.
+        max_length, tokens_per_batch, dtype, device: see `Predictor.from_pretrained`.
+        on_progress: called with the number of documents done and of all of them, after each.
+
+    Returns:
+        What `classification_metrics` returns, and `truncated`, the number of documents that were cut to `max_length`
+        (also there), and the `model` and the `sources`, as given. Lengths are in tokens, before the cut.
+
+    Raises:
+        NysformerError: as `Predictor.from_pretrained` and `load_documents`; a label the model does not know; a model
+            for regression or several labels.
+
+    Example:
+        >>> evaluate("runs/demo", ["test.jsonl"])["macro_f1"]  # doctest: +SKIP
+        0.66
+    """
+    predictor = Predictor.from_pretrained(
+        model_dir, max_length=max_length, tokens_per_batch=tokens_per_batch, dtype=dtype, device=device
+    )
+    if predictor.problem_type != "single_label_classification":
+        raise NysformerError(
+            f"{model_dir}: the model's problem type is {predictor.problem_type}; only single-label classifiers can be "
+            "evaluated"
+        )
+    documents = load_documents(sources, text_column=text_column, label_column=label_column)
+    documents = encode_labels(documents, predictor.labels)
+
+    def texts() -> Iterator[Document]:
+        for row in documents:
+            yield Document(row["text"], row["source"])
+
+    logits, lengths, truncated = [], [], 0
+    for scored in predictor.score(texts()):
+        if isinstance(scored, BadRecord):
+            raise NysformerError(f"{scored}; mend or remove it")
+        logits.append(scored.logits)
+        lengths.append(scored.length)
+        truncated += scored.truncated
+        if on_progress is not None:
+            on_progress(len(lengths), len(documents))
+    targets = torch.tensor(list(documents["labels"]), dtype=torch.int64)
+    return {
+        "model": str(model_dir),
+        "sources": [str(source) for source in sources],
+        "max_length": predictor.max_length,
+        "truncated": truncated,
+        **classification_metrics(torch.stack(logits), targets, lengths, predictor.labels),
+    }

@@ -1,0 +1,185 @@
+"""A classifier and its tokenizer out of a model folder, checked: what is damaged or untrained never classifies."""
+
+import json
+import logging
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from nysformer.errors import NysformerError
+from nysformer.models import NystromformerConfig, NystromformerForSequenceClassification
+
+__all__ = ["check_model", "label_names", "load_classifier", "load_tokenizer"]
+
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+TOKENIZERS = ("tokenizer.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "vocab.json")
+BERT_SHAPED = ("bert",)
+
+# What the readers of configuration, safetensors and pickled weights raise on bytes that are none.
+_UNREADABLE = (
+    EOFError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    StrictDataclassError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
+
+
+def check_model(source: str | Path, *, hub: bool = False) -> None:
+    """Check that `source` is a Nyströmformer, by its configuration and its file names, before anything is loaded.
+
+    Args:
+        source: a model folder.
+        hub: what is not a folder is the name of a model on the hub, which is asked for its configuration.
+
+    Raises:
+        NysformerError: no such folder or name, no configuration or weights in it, a configuration that is not JSON, or
+            one of another kind of model.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        config = _folder_config(folder)
+        if not any((folder / name).is_file() for name in WEIGHTS):
+            raise NysformerError(f"{folder}: no weights ({WEIGHTS[0]}) in the folder; copy or train the model again")
+    elif hub and not folder.exists():
+        try:
+            config, _ = NystromformerConfig.get_config_dict(str(source))
+        except _UNREADABLE as error:
+            raise NysformerError(f"{source}: no such folder, nor found on the hub ({_first_line(error)})") from error
+    else:
+        raise NysformerError(f"{source}: no such model folder; give the folder that `nysformer finetune` wrote")
+    kind = config.get("model_type")
+    if kind in BERT_SHAPED:
+        raise NysformerError(
+            f"{source}: a {kind} model, not a Nyströmformer; convert it first with nysformer.from_bert"
+        )
+    if kind != NystromformerConfig.model_type:
+        raise NysformerError(
+            f"{source}: the model's type is {kind!r}, not {NystromformerConfig.model_type!r}; give another"
+        )
+
+
+def _folder_config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise NysformerError(f"{folder}: no config.json, so not a model folder; give one") from error
+    except (OSError, ValueError) as error:
+        raise NysformerError(f"{path}: not valid JSON ({error}); copy or train the model again") from error
+    if not isinstance(config, dict):
+        raise NysformerError(f"{path}: not a JSON object; copy or train the model again")
+    return config
+
+
+def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer saved beside a model.
+
+    Args:
+        source: a model folder, or the name of a model on the hub.
+
+    Raises:
+        NysformerError: there is none, or it cannot be read.
+    """
+    folder = Path(source)
+    if folder.is_dir() and not any((folder / name).is_file() for name in TOKENIZERS):
+        raise NysformerError(f"{folder}: no tokenizer in the folder; save it there: tokenizer.save_pretrained(folder)")
+    try:
+        return AutoTokenizer.from_pretrained(str(source))
+    except Exception as error:  # the tokenizers library raises bare Exceptions
+        raise NysformerError(f"{source}: its tokenizer cannot be read ({_first_line(error)}); save it anew") from error
+
+
+def load_classifier(
+    source: str | Path, *, hub: bool = False, new_head: bool = False, dtype: Any = None, **overrides: Any
+) -> NystromformerForSequenceClassification:
+    """A sequence classifier whose every weight came out of the checkpoint, in evaluation mode, on the CPU.
+
+    Args:
+        source: a model folder.
+        hub: allow the name of a model on the hub.
+        new_head: begin with a fresh head where the checkpoint has none or one of another size, to be trained.
+        dtype: of the weights; None for float32.
+        overrides: configuration fields such as `num_labels`, `id2label`, `label2id`, `problem_type`.
+
+    Raises:
+        NysformerError: as `check_model`; a configuration with impossible values; weights that are damaged, missing,
+            left over, or of other shapes than the configuration's; without `new_head`, no trained head.
+    """
+    check_model(source, hub=hub)
+    try:
+        config = NystromformerConfig.from_pretrained(str(source), **overrides)
+    except NysformerError:
+        raise
+    except _UNREADABLE as error:
+        raise NysformerError(f"{source}: its config.json is not usable ({_first_line(error)}); mend it") from error
+    try:
+        with _quiet():
+            model, info = NystromformerForSequenceClassification.from_pretrained(
+                str(source),
+                config=config,
+                dtype=dtype or "float32",
+                ignore_mismatched_sizes=True,  # they are looked at below, all at once
+                output_loading_info=True,
+            )
+    except NysformerError:
+        raise
+    except _UNREADABLE as error:
+        raise NysformerError(
+            f"{source}: its weights cannot be read ({_first_line(error)}); copy or train the model again"
+        ) from error
+    missing = set(info["missing_keys"]) | {key for key, *_ in info["mismatched_keys"]}
+    body = f"{model.base_model_prefix}."
+    # A head of another task is left aside in silence; a layer that the configuration does not know is not.
+    wrong = {key for key in missing if key.startswith(body)}
+    wrong |= {key for key in info["unexpected_keys"] if key.startswith((body, "encoder.", "embeddings."))}
+    if wrong:
+        raise NysformerError(
+            f"{source}: {len(wrong)} weights do not match its config.json ({min(wrong)}); copy or train the model again"
+        )
+    if missing and not new_head:
+        raise NysformerError(
+            f"{source}: no trained classification head of {config.num_labels} labels in the checkpoint "
+            f"({min(missing)}); train one with `nysformer finetune`"
+        )
+    return model
+
+
+def label_names(config: NystromformerConfig) -> list[str]:
+    """The names of a classifier's outputs, in their order."""
+    return [str(config.id2label[index]) for index in range(config.num_labels)]
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' loading bar and its report on keys: what is wrong becomes one error."""
+    logger = logging.getLogger("transformers.modeling_utils")
+    bar = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    logger.addFilter(_not_a_report)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_not_a_report)
+        if bar:
+            transformers_logging.enable_progress_bar()
+
+
+def _not_a_report(record: logging.LogRecord) -> bool:
+    return "LOAD REPORT" not in record.getMessage()
