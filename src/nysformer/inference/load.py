@@ -120,6 +120,7 @@ def load_classifier(
     check_model(source, hub=hub)
     try:
         config = NystromformerConfig.from_pretrained(str(source), **overrides)
+        config.check()
     except NysformerError:
         raise
     except _UNREADABLE as error:

@@ -1,0 +1,176 @@
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny import save_classifier
+
+from nysformer.cli.main import main
+from nysformer.inference.predict import TOKENS_PER_BATCH
+
+Run = Callable[..., tuple[int, list[dict[str, object]], str]]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_classifier(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def run(model: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    def run(*arguments: object, model: Path = model, stdin: bytes = b"") -> tuple[int, list[dict[str, object]], str]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        monkeypatch.setattr(sys, "argv", ["nysformer", "predict", "--model", str(model), *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit:
+            main()
+        out, err = capfd.readouterr()
+        return exit.value.code or 0, [json.loads(line) for line in out.splitlines()], err
+
+    return run
+
+
+def test_files_folders_and_standard_input_in_order(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "LICENSE").write_text("may be used")
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "b.txt").write_text("b")
+    (tmp_path / "texts" / "a.txt").write_text("a " * 300)
+    code, lines, err = run(tmp_path / "LICENSE", "-", tmp_path / "texts", stdin=b'{"text": "x"}\n\n{"text": "y"}\n')
+    assert (code, err) == (0, "")
+    assert [(Path(str(line["source"])).name, line["line"]) for line in lines] == [
+        ("LICENSE", None),
+        ("<stdin>", 1),
+        ("<stdin>", 3),
+        ("a.txt", None),
+        ("b.txt", None),
+    ]
+    assert [line["truncated"] for line in lines] == [False, False, False, True, False]
+    assert lines[3]["length"] == 302
+    assert all(line["label"] in {"ham", "spam", "eggs"} for line in lines)
+
+
+def test_bad_lines_are_reported_and_the_rest_is_classified(run: Run) -> None:
+    code, lines, err = run(stdin=b'{"text": "a"}\n{"text": \n{"text": "\xe2\x80\x8b"}\n{"text": "b"}\n')
+    assert code == 1
+    assert [line["line"] for line in lines] == [1, 4]
+    assert err.splitlines()[0].startswith("<stdin>:2: invalid JSON")
+    assert err.splitlines()[1:] == ["<stdin>:3: the tokenizer finds no token in the document"]
+
+
+def test_no_input_is_no_error(run: Run) -> None:
+    assert run(stdin=b"") == (0, [], "")
+
+
+def test_output_is_written_whole(run: Run, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    code, lines, err = run("--output", output, "--max-length", 3, "--dtype", "bfloat16", stdin=b'{"text": "a b"}\nx\n')
+    assert code == 1
+    assert lines == []
+    (line,) = [json.loads(line) for line in output.read_text().splitlines()]
+    assert (line["length"], line["truncated"]) == (4, True)
+    assert [file.name for file in tmp_path.iterdir()] == ["out.jsonl"]
+    code, _, err = run("--output", tmp_path / "no" / "out.jsonl", stdin=b'{"text": "a"}')
+    assert code == 2
+    assert "cannot be written" in err
+
+
+def test_columns_and_formats(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text('body,id\n"a, b",1\n')
+    code, lines, _ = run("--text-column", "body", path)
+    assert (code, lines[0]["length"]) == (0, 5)
+    code, lines, _ = run("--input-format", "lines", stdin=b"a\nb\n")
+    assert (code, [line["line"] for line in lines]) == (0, [1, 2])
+    code, lines, err = run(path)
+    assert (code, lines) == (2, [])
+    assert "no column 'text' (there are: body, id)" in err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names of any bytes")
+def test_a_file_name_that_is_no_text(run: Run, tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path)
+    for name, content in ((b"\xff.txt", b"a"), (b"\xfe.txt", b"")):
+        with open(folder + b"/" + name, "wb") as file:
+            file.write(content)
+    code, lines, err = run(tmp_path)
+    assert code == 1
+    assert str(lines[0]["source"]).endswith("/\udcff.txt")
+    assert "the document is empty" in err
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda folder: shutil.rmtree(folder), "no such model folder"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "no tokenizer in the folder"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"cut off"), "weights cannot be read"),
+    ],
+)
+def test_a_damaged_model_is_one_line_and_two(
+    run: Run, model: Path, tmp_path: Path, damage: Callable[[Path], object], words: str
+) -> None:
+    copy = shutil.copytree(model, tmp_path / "copy")
+    damage(copy)
+    code, lines, err = run(model=copy, stdin=b'{"text": "a"}')
+    assert (code, lines) == (2, [])
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--max-length", "257"], "past the model's position table of 256"),
+        (["absent.jsonl"], "no such file"),
+        (["--device", "abacus"], "cannot be used"),
+    ],
+)
+def test_wrong_use_is_one_line_and_two(run: Run, arguments: list[str], words: str) -> None:
+    code, lines, err = run(*arguments, stdin=b'{"text": "a"}')
+    assert (code, lines) == (2, [])
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_terminal_is_no_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(io, "TextIOWrapper", Terminal)
+    code, _, err = run()
+    assert code == 2
+    assert "no documents" in err
+
+
+def test_a_closed_pipe_ends_quietly(model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"text": "a b c"}\n' * 5000)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nysformer", "predict", "--model", model, path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["line"] == 1
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 0
+
+
+def test_help_has_an_example_and_the_real_default(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["nysformer", "predict", "--help"])
+    with pytest.raises(SystemExit) as exit:
+        main()
+    out = capsys.readouterr().out
+    assert exit.value.code == 0
+    assert "Example: nysformer predict --model runs/demo LICENSE" in out
+    assert f"[default: {TOKENS_PER_BATCH}]" in out

@@ -1,0 +1,183 @@
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from nysformer.data.stream import BadRecord, Document, Item, Waiting
+from nysformer.errors import NysformerError
+from nysformer.inference import predict as module
+from nysformer.inference.load import load_classifier, load_tokenizer
+from nysformer.inference.predict import Prediction, Predictor
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def texts(count: int) -> list[str]:
+    """Of 1 to 300 letters, short and long ones mixed: some are past the 256 positions."""
+    return [" ".join(LETTERS[(7 * i + j) % 26] for j in range(1 + (i * i * 37) % 300)) for i in range(count)]
+
+
+@pytest.fixture(scope="module")
+def predictor(classifier: Path) -> Predictor:
+    return Predictor.from_pretrained(classifier, tokens_per_batch=512, device="cpu")
+
+
+def test_answers_are_the_models_own_in_order(classifier: Path, predictor: Predictor) -> None:
+    documents = texts(40)
+    answers = list(predictor.predict(documents))
+    assert [answer.line for answer in answers] == list(range(1, 41))
+    model, tokenizer = load_classifier(classifier), load_tokenizer(classifier)
+    for text, answer in zip(documents, answers, strict=True):
+        assert isinstance(answer, Prediction)
+        alone = tokenizer(text, truncation=True, max_length=256, return_tensors="pt")
+        with torch.no_grad():
+            expected = model(alone["input_ids"]).logits[0].softmax(-1)
+        assert list(answer.probabilities) == ["ham", "spam", "eggs"]
+        torch.testing.assert_close(torch.tensor(list(answer.probabilities.values())), expected, rtol=1e-4, atol=1e-5)
+        assert answer.label == max(answer.probabilities, key=answer.probabilities.get)
+        assert answer.length == len(text.split()) + 2
+        assert answer.truncated == (answer.length > 256)
+        assert answer.labels is None
+        assert answer.value is None
+    assert len({answer.label for answer in answers}) > 1
+
+
+@given(budget=st.integers(1, 2000), window=st.integers(1, 9), documents=st.integers(0, 8), seed=st.integers(0, 99))
+def test_order_and_answers_do_not_depend_on_budget_and_window(
+    classifier: Path, predictor: Predictor, budget: int, window: int, documents: int, seed: int
+) -> None:
+    items: list[Item] = [Document(text, "f", seed + i) for i, text in enumerate(texts(seed + documents)[seed:])]
+    items.insert(seed % (len(items) + 1), BadRecord("f", 0, "damaged"))
+    items.insert(seed % 3 % (len(items) + 1), Waiting())
+    expected = list(predictor.predict(items))
+    other = Predictor(predictor.model, predictor.tokenizer, tokens_per_batch=budget)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "WINDOW_DOCUMENTS", window)
+        answers = list(other.predict(items))
+    assert [(answer.source, answer.line) for answer in answers] == [
+        (item.source, item.line) for item in items if not isinstance(item, Waiting)
+    ]
+    for answer, same in zip(answers, expected, strict=True):
+        assert type(answer) is type(same)
+        if isinstance(answer, Prediction) and isinstance(same, Prediction):
+            assert answer.probabilities == pytest.approx(same.probabilities, abs=1e-5)
+
+
+def test_reading_runs_ahead_by_a_bounded_window(predictor: Predictor) -> None:
+    read = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal read
+        while True:
+            read += 1
+            yield "a b c d"
+
+    answers = predictor.predict(endless())
+    for _ in range(3000):
+        next(answers)
+    window = min(module.WINDOW_DOCUMENTS, module.WINDOW_BATCHES * 512 * module.CHARACTERS_PER_TOKEN // 7 + 1)
+    assert 3000 <= read <= 3000 + window
+
+
+def test_waiting_answers_what_is_at_hand(predictor: Predictor) -> None:
+    def slow() -> Iterator[Item]:
+        yield Waiting()
+        yield Document("a b", "pipe", 1)
+        yield Waiting()
+        raise AssertionError("read on before answering")
+
+    assert next(predictor.predict(slow())).line == 1
+
+
+def test_documents_without_tokens_and_bad_records_keep_their_place(predictor: Predictor) -> None:
+    bad = BadRecord("x.jsonl", 2, "invalid JSON")
+    items = [Document("a", "x.jsonl", 1), bad, Document("\u200b\x00", "x.jsonl", 3), Document("b", "x.jsonl", 4)]
+    answers = list(predictor.predict(items))
+    assert [answer.line for answer in answers] == [1, 2, 3, 4]
+    assert answers[1] is bad
+    assert answers[2] == BadRecord("x.jsonl", 3, "the tokenizer finds no token in the document")
+    assert list(predictor.predict([])) == []
+    assert list(predictor.predict([bad])) == [bad]
+
+
+def test_max_length(classifier: Path, predictor: Predictor) -> None:
+    short = Predictor.from_pretrained(classifier, max_length=10, device="cpu")
+    cut, whole = short.predict(["a " * 50, "a " * 8])
+    assert (cut.length, cut.truncated) == (52, True)
+    assert (whole.length, whole.truncated) == (10, False)
+    assert cut.probabilities == pytest.approx(next(predictor.predict(["a " * 8])).probabilities, abs=1e-6)
+    with pytest.raises(NysformerError, match="past the model's position table of 256"):
+        Predictor.from_pretrained(classifier, max_length=257)
+    with pytest.raises(NysformerError, match="no room beside 2 special ones"):
+        Predictor.from_pretrained(classifier, max_length=2)
+
+
+def test_without_positions_any_length(make_classifier: Callable[..., Path]) -> None:
+    folder = make_classifier(position_embedding_type="none")
+    predictor = Predictor.from_pretrained(folder, max_length=1000, device="cpu")
+    (answer,) = predictor.predict(["a " * 600])
+    assert (answer.length, answer.truncated) == (602, False)
+
+
+def test_bfloat16_is_close(classifier: Path, predictor: Predictor) -> None:
+    low = Predictor.from_pretrained(classifier, dtype="bfloat16", device="cpu")
+    assert low.model.dtype == torch.bfloat16
+    for a, b in zip(low.score(texts(10)), predictor.score(texts(10)), strict=True):
+        assert a.logits.dtype == torch.float32
+        torch.testing.assert_close(a.logits, b.logits, rtol=0.1, atol=0.1 * float(b.logits.abs().max()))
+
+
+def test_multi_label(make_classifier: Callable[..., Path]) -> None:
+    predictor = Predictor.from_pretrained(make_classifier(problem_type="multi_label_classification"), device="cpu")
+    for scored, answer in zip(predictor.score(texts(8)), predictor.predict(texts(8)), strict=True):
+        assert answer.label is None
+        assert list(answer.probabilities.values()) == pytest.approx(scored.logits.sigmoid().tolist())
+        assert answer.labels == tuple(name for name, p in answer.probabilities.items() if p >= 0.5)
+        assert set(answer.to_dict()) == {"source", "line", "labels", "probabilities", "length", "truncated"}
+
+
+def test_regression(make_classifier: Callable[..., Path]) -> None:
+    one = Predictor.from_pretrained(make_classifier(labels=["score"]), device="cpu")
+    assert one.problem_type == "regression"
+    (scored,) = one.score(["a b"])
+    (answer,) = one.predict(["a b"])
+    assert answer.value == scored.logits.item()
+    assert set(answer.to_dict()) == {"source", "line", "value", "length", "truncated"}
+    two = Predictor.from_pretrained(make_classifier(labels=["x", "y"], problem_type="regression"), device="cpu")
+    (answer,) = two.predict(["a b"])
+    assert list(answer.value) == ["x", "y"]
+
+
+def test_a_line_of_json(predictor: Predictor) -> None:
+    (answer,) = predictor.predict([Document("a b", "LICENSE", None)])
+    line = json.loads(json.dumps(answer.to_dict()))
+    assert list(line) == ["source", "line", "label", "probabilities", "length", "truncated"]
+    assert line["source"] == "LICENSE"
+    assert line["line"] is None
+    assert sum(line["probabilities"].values()) == pytest.approx(1, abs=2e-6)
+    assert line["length"] == 4
+
+
+def test_what_cannot_be_used(classifier: Path, predictor: Predictor, tmp_path: Path) -> None:
+    with pytest.raises(NysformerError, match="unknown dtype 'float8'"):
+        Predictor.from_pretrained(classifier, dtype="float8")
+    with pytest.raises(NysformerError, match="device 'abacus' cannot be used"):
+        Predictor.from_pretrained(classifier, device="abacus")
+    with pytest.raises(NysformerError, match="holds nothing"):
+        Predictor(predictor.model, predictor.tokenizer, tokens_per_batch=0)
+    larger = load_tokenizer(classifier)
+    larger.add_tokens(["new"])
+    with pytest.raises(NysformerError, match="the tokenizer knows 57 tokens, the model 56"):
+        Predictor(predictor.model, larger)
+    broken = shutil.copytree(classifier, tmp_path / "broken")
+    weights = load_file(broken / "model.safetensors")
+    weights["classifier.out_proj.bias"].fill_(float("nan"))
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(NysformerError, match="not finite"):
+        list(Predictor.from_pretrained(broken, device="cpu").predict(["a"]))
