@@ -96,7 +96,10 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     if folder.is_dir() and not any((folder / name).is_file() for name in TOKENIZERS):
         raise NysformerError(f"{folder}: no tokenizer in the folder; save it there: tokenizer.save_pretrained(folder)")
     try:
-        return AutoTokenizer.from_pretrained(str(source))
+        # With the configuration in hand: AutoTokenizer would read it with transformers' own class, which refuses some of
+        # what ours allows, such as no convolution.
+        config = NystromformerConfig.from_pretrained(str(source))
+        return AutoTokenizer.from_pretrained(str(source), config=config)
     except Exception as error:  # the tokenizers library raises bare Exceptions
         raise NysformerError(f"{source}: its tokenizer cannot be read ({_first_line(error)}); save it anew") from error
 
