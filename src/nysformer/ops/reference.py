@@ -93,9 +93,6 @@ def iterative_inverse(kernel: Tensor, start: Tensor, iterations: int) -> Tensor:
 
 def convolution(value: Tensor, kernel: Tensor) -> Tensor:
     """(N, D) with a (k,) kernel to (N, D), zeros beyond both ends."""
-    half = len(kernel) // 2
-    rows = []
-    for i in range(len(value)):
-        terms = [kernel[j] * value[i + j - half] for j in range(len(kernel)) if 0 <= i + j - half < len(value)]
-        rows.append(torch.stack(terms).sum(dim=0))
-    return torch.stack(rows)
+    length, half = len(value), len(kernel) // 2
+    padded = torch.cat([value.new_zeros(half, value.shape[1]), value, value.new_zeros(half, value.shape[1])])
+    return torch.stack([kernel[j] * padded[j : j + length] for j in range(len(kernel))]).sum(dim=0)
