@@ -6,6 +6,7 @@ import typer
 from rich.console import Console
 
 from nysformer.cli.evaluate import evaluate
+from nysformer.cli.finetune import FilesCommand, finetune
 from nysformer.cli.predict import predict
 from nysformer.errors import NysformerError
 
@@ -16,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.command(cls=FilesCommand)(finetune)
 app.command()(evaluate)
 app.command()(predict)
 

@@ -1,0 +1,126 @@
+"""The run folder: a model folder with the story of its training. Nothing in it is ever half written."""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nysformer.data.atomic import write_atomically
+from nysformer.errors import NysformerError
+
+__all__ = ["RunFolder"]
+
+_STATE = "trainer_state.json"
+_NOT_OF_THE_MODEL = {_STATE, "training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth", "metrics.json"}
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run and where they stand.
+
+    `checkpoints/checkpoint-N` are model folders too, each with `metrics.json` and the state of the training; `logs`
+    holds the TensorBoard events; model, tokenizer, `metrics.json`, `history.jsonl` and `run.json` lie in the folder.
+    """
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    def check(self, *, resume: bool, overwrite: bool) -> None:
+        """See whether a run may be written here, without writing anything.
+
+        Raises:
+            NysformerError: the path is a file; it holds something and neither flag is given; it holds no run to resume
+                or to overwrite.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise NysformerError(f"{self.path}: a file stands where the run folder should be; name another folder")
+        holds_run = (self.path / "run.json").is_file()
+        if resume and not holds_run:
+            raise NysformerError(f"{self.path}: there is no run to resume; leave out --resume")
+        if resume or not self.path.is_dir() or not any(self.path.iterdir()):
+            return
+        if not overwrite:
+            raise NysformerError(f"{self.path}: the folder is not empty; name another, or give --resume or --overwrite")
+        if not holds_run:
+            raise NysformerError(f"{self.path}: the folder holds something else than a run; empty it or name another")
+
+    def clear(self) -> None:
+        """Remove an earlier run; what it did not write stays. `run.json` goes last, so that it can be done again."""
+        for folder in (self.checkpoints, self.logs):
+            shutil.rmtree(folder, ignore_errors=True)
+        names = [*self.read_json("run.json").get("files", []), "metrics.json", "history.jsonl", "run.json"]
+        for name in names:
+            (self.path / Path(name).name).unlink(missing_ok=True)
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """A JSON object of this folder.
+
+        Raises:
+            NysformerError: it is missing or damaged.
+        """
+        path = self.path / name
+        try:
+            content = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise NysformerError(f"{path}: cannot be read ({error}); begin a new run") from error
+        if not isinstance(content, dict):
+            raise NysformerError(f"{path}: not a JSON object; begin a new run")
+        return content
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """Write a JSON object, whole or not at all."""
+        self._write(name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    def write_lines(self, name: str, entries: Iterable[dict[str, Any]]) -> None:
+        """Write a JSON object a line, whole or not at all."""
+        self._write(name, "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries))
+
+    def _write(self, name: str, text: str) -> None:
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with write_atomically(path) as file:
+            file.write(text)
+
+    def last_state(self) -> tuple[Path, dict[str, Any]] | None:
+        """The newest whole checkpoint and the trainer's state in it; halves that a kill left behind are removed.
+
+        The state is the last file of a checkpoint to be written, so a checkpoint is whole if its state can be read.
+        """
+        newest: tuple[Path, dict[str, Any]] | None = None
+        for path in sorted(self.checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2])):
+            state = None
+            with contextlib.suppress(OSError, ValueError):
+                state = json.loads((path / _STATE).read_bytes())
+            if state is None:
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                newest = path, state
+        return newest
+
+    def publish(self, checkpoint: Path) -> list[str]:
+        """Make a checkpoint's model and tokenizer those of the run folder.
+
+        Each file is replaced as a whole, the weights last.
+
+        Returns:
+            The names of the files.
+        """
+        names = sorted(file.name for file in checkpoint.iterdir() if file.is_file())
+        names = [name for name in names if name not in _NOT_OF_THE_MODEL and not name.startswith(".")]
+        names.sort(key=lambda name: "safetensors" in name)
+        for name in names:
+            partial = self.path / f".{name}.partial"
+            shutil.copyfile(checkpoint / name, partial)
+            os.replace(partial, self.path / name)
+        return names
