@@ -9,7 +9,14 @@ from statistics import median
 import pytest
 
 from nysformer.data import licences
-from nysformer.data.licences import CATEGORIES, LicenceCorpus, build_licence_corpus, licence_data, read_licences
+from nysformer.data.licences import (
+    CATEGORIES,
+    LicenceCorpus,
+    build_licence_corpus,
+    licence_data,
+    licence_text,
+    read_licences,
+)
 from nysformer.errors import NysformerError
 
 LONG = "word " * 200
@@ -147,6 +154,13 @@ def test_a_file_without_a_header_is_named(package: Path) -> None:
     (package / "licenses" / "l05.LICENSE").write_text("no header", encoding="utf-8")
     with pytest.raises(NysformerError, match=r"l05\.LICENSE: no YAML header"):
         read_licences(package)
+
+
+def test_one_licence_by_its_key(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(licences, "licence_data", lambda: package)
+    assert licence_text("l07").startswith("w7x0 w7x1 ")
+    with pytest.raises(NysformerError, match="no licence 'none'"):
+        licence_text("none")
 
 
 def test_nothing_left(tmp_path: Path) -> None:

@@ -4,9 +4,7 @@ The texts and categories are ScanCode's (CC-BY-4.0). Files are `licenses/*.LICEN
 they were found in the wild, `rules/*.RULE`; both are a YAML header between two lines of dashes and a text.
 """
 
-import hashlib
 import json
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -17,10 +15,20 @@ from typing import Any
 
 import yaml
 
+from nysformer.data.atomic import write_atomically
+from nysformer.data.cache import read_record, write_record
 from nysformer.data.groups import near_duplicate_groups, split_by_group
 from nysformer.errors import NysformerError
 
-__all__ = ["CATEGORIES", "LicenceCorpus", "LicenceDocument", "build_licence_corpus", "licence_data", "read_licences"]
+__all__ = [
+    "CATEGORIES",
+    "LicenceCorpus",
+    "LicenceDocument",
+    "build_licence_corpus",
+    "licence_data",
+    "licence_text",
+    "read_licences",
+]
 
 PACKAGE = "licensedcode-data"
 CATEGORIES = (
@@ -36,6 +44,7 @@ CATEGORIES = (
 MIN_WORDS = 200
 THRESHOLD = 0.85
 SPLITS = ("train", "valid", "test")
+SPLIT_FILE = "split.json"
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,7 @@ class LicenceCorpus:
 
     @property
     def split(self) -> Path:
-        return self.directory / "split.json"
+        return self.directory / SPLIT_FILE
 
 
 def _distribution() -> metadata.Distribution:
@@ -152,28 +161,16 @@ def read_licences(data: Path) -> list[LicenceDocument]:
     return documents
 
 
-def _write(path: Path, content: str) -> str:
-    """Write `content` whole or not at all; return its SHA-256."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(content, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return hashlib.sha256(content.encode()).hexdigest()
+def licence_text(key: str) -> str:
+    """The text of one licence of the installed package, such as "apache-2.0".
 
-
-def _standing(corpus_split: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
-    """The split file's content if it records this recipe and the three files it vouches for are as it says."""
-    try:
-        split = json.loads(corpus_split.read_text(encoding="utf-8"))
-        intact = split["recipe"] == recipe and all(
-            hashlib.sha256((corpus_split.parent / name).read_bytes()).hexdigest() == digest
-            for name, digest in split["files"].items()
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return split if intact else None
+    Raises:
+        NysformerError: if the package is absent or damaged, or knows no such licence.
+    """
+    path = licence_data() / "licenses" / f"{key}.LICENSE"
+    if not path.is_file():
+        raise NysformerError(f"{PACKAGE} knows no licence {key!r}: give a key such as apache-2.0")
+    return _parse(path, path.read_text(encoding="utf-8"))[1]
 
 
 def _make(directory: Path, recipe: dict[str, Any], documents: Sequence[LicenceDocument]) -> dict[str, Any]:
@@ -184,23 +181,22 @@ def _make(directory: Path, recipe: dict[str, Any], documents: Sequence[LicenceDo
         threshold=recipe["threshold"],
     )
     splits = split_by_group(groups, labels, seed=recipe["seed"])
-    files = {}
     for split in SPLITS:
-        lines = [
-            json.dumps({"id": document.id, "label": document.label, "text": document.text}) + "\n"
-            for document, side in zip(documents, splits, strict=True)
-            if side == split
-        ]
-        files[f"{split}.jsonl"] = _write(directory / f"{split}.jsonl", "".join(lines))
-    return {
-        "recipe": recipe,
-        "files": files,
-        "groups": int(groups.max()) + 1,
-        "documents": {
+        with write_atomically(directory / f"{split}.jsonl") as file:
+            for document, side in zip(documents, splits, strict=True):
+                if side == split:
+                    line = {"id": document.id, "label": document.label, "text": document.text}
+                    file.write(json.dumps(line) + "\n")
+    return write_record(
+        directory / SPLIT_FILE,
+        recipe,
+        [f"{split}.jsonl" for split in SPLITS],
+        groups=int(groups.max()) + 1,
+        documents={
             document.id: {"group": int(group), "split": side, "label": document.label}
             for document, group, side in zip(documents, groups, splits, strict=True)
         },
-    }
+    )
 
 
 def build_licence_corpus(output_dir: Path | str, seed: int = 0) -> LicenceCorpus:
@@ -220,17 +216,17 @@ def build_licence_corpus(output_dir: Path | str, seed: int = 0) -> LicenceCorpus
     directory = Path(output_dir)
     package = f"{PACKAGE} {_distribution().version}"
     recipe = {"package": package, "seed": seed, "min_words": MIN_WORDS, "threshold": THRESHOLD}
-    split_file = directory / "split.json"
-    split = _standing(split_file, recipe)
+    split = read_record(directory / SPLIT_FILE, recipe)
     if split is None:
         documents = read_licences(licence_data())
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            split_file.unlink(missing_ok=True)
-            split = _make(directory, recipe, documents)
-            _write(split_file, json.dumps(split, indent=1) + "\n")
+            (directory / SPLIT_FILE).unlink(missing_ok=True)
         except OSError as error:
-            raise NysformerError(f"cannot write the corpus to {directory}: {error.strerror}: choose another") from error
+            raise NysformerError(
+                f"cannot write the corpus to {directory} ({error.strerror}); choose another"
+            ) from error
+        split = _make(directory, recipe, documents)
     sides = [entry["split"] for entry in split["documents"].values()]
     return LicenceCorpus(
         directory=directory,
