@@ -1,0 +1,119 @@
+"""`nysformer finetune` as a user calls it: files after an option, exit codes, a kill in the middle."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+import typer
+from tiny import LETTERS, save_classifier
+
+from nysformer.cli.main import app, main
+
+
+@pytest.fixture(autouse=True)
+def datasets_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets-cache")
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> list[str]:
+    """A command that trains for some seconds; run it in `tmp_path`."""
+    save_classifier(tmp_path / "encoder")
+    for part, count in (("a", 40), ("b", 40), ("valid", 16)):
+        rows = [
+            {"body": " ".join(LETTERS[(i * j) % 13 + 13 * (i % 2)] for j in range(3 + i)), "kind": "xy"[i % 2]}
+            for i in range(count)
+        ]
+        (tmp_path / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return [
+        *("finetune", "--model", "encoder", "--train", "a.jsonl", "b.jsonl", "--valid", "valid.jsonl"),
+        *("--output", "run", "--text-column", "body", "--label-column", "kind", "--tokens-per-batch", "256"),
+        *("--task", "sequence-classification", "--eval-steps", "4", "--log-every", "1", "--learning-rate", "1e-3"),
+    ]
+
+
+def call(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["nysformer", *arguments])
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def curve(run: Path) -> list[dict[str, Any]]:
+    entries = [json.loads(line) for line in (run / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [{name: value for name, value in entry.items() if name != "seconds"} for entry in entries]
+
+
+def test_a_run_killed_outright_resumes_with_the_same_losses(
+    job: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    job += ["--epochs", "6"]
+    assert call([*job, "--output", "whole"], monkeypatch) == 0
+    assert "macro-F1" in capsys.readouterr().out
+
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(tmp_path / "datasets-cache")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nysformer", *job], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
+    )
+    while not list(tmp_path.glob("run/checkpoints/checkpoint-8/trainer_state.json")):
+        assert process.poll() is None, process.stderr and process.stderr.read().decode()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+    assert call(job, monkeypatch) == 2, "the folder holds a run"
+    assert call([*job, "--resume"], monkeypatch) == 0
+    assert curve(tmp_path / "run") == curve(tmp_path / "whole")
+    metrics = [json.loads((tmp_path / name / "metrics.json").read_bytes()) for name in ("run", "whole")]
+    assert metrics[0] == metrics[1]
+
+
+def test_a_mistake_is_one_line_and_exit_code_2(
+    job: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments, words in (
+        (["--task", "regression"], "there is no task 'regression'"),
+        (["--valid-share", "0.1"], "validation documents are given already"),
+        (["--label-column", "label"], "a.jsonl:1: no column 'label' (there are: body, kind)"),
+        (["--model", "nowhere/at-all/ever"], "nowhere/at-all/ever: no such folder"),
+        (["--max-length", "9999"], "9999 tokens are more than the 256 positions"),
+        (["--epochs", "-1"], "epochs: -1.0 is not above 0"),
+        (["--resume"], "run: there is no run to resume"),
+    ):
+        assert call([*job, *arguments], monkeypatch) == 2
+        captured = capsys.readouterr()
+        assert words in captured.err
+        assert "Traceback" not in captured.err
+        assert captured.out == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_several_files_may_follow_an_option() -> None:
+    command = typer.main.get_command(app).commands["finetune"]
+    context = command.make_context(
+        "finetune", ["--train", "a", "b", "--valid=c", "--valid", "d", "e", "f", "--model", "m", "--output", "o"]
+    )
+    assert context.params["train"] == ["a", "b"]
+    assert context.params["valid"] == ["c", "d", "e", "f"]
+    with pytest.raises(Exception, match="unexpected extra argument"):
+        command.make_context("finetune", ["--model", "m", "x", "--train", "a", "--output", "o"])
+
+
+def test_help_is_whole_and_has_an_example(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(["finetune", "--help"], monkeypatch) == 0
+    shown = capsys.readouterr().out
+    assert "Example: nysformer finetune" in shown
+    for option in ("--train", "--valid-share", "--tokens-per-batch", "--time-limit", "--resume", "--class-weights"):
+        assert option in shown
