@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,31 @@ def test_gradients_at_every_kernel_size(n: int, k: int, dtype: torch.dtype) -> N
     )
     for gradient, truth in zip(gradients, torch.autograd.grad(output, leaves, seed.double()), strict=True):
         assert (gradient - truth).abs().max() <= (1e-5 if dtype == torch.float32 else 1e-9) * truth.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("k", [1, 9, 65])
+def test_half_precision_rounds_results_only(k: int, dtype: torch.dtype) -> None:
+    """Sums are kept in float32. Channels of a head share its kernel, and each may round its part of the gradient."""
+    torch.manual_seed(k)
+    leaves = [torch.randn(2, 3, 200, 8).to(dtype), torch.randn(3, 1, k, 1).to(dtype)]
+    seed = torch.randn(2, 3, 200, 8).to(dtype)
+    value, weight = (x.clone().requires_grad_() for x in leaves)
+    output = depthwise_convolution(value, weight)
+    assert output.dtype == dtype
+    ours = (output, *torch.autograd.grad(output, (value, weight), seed))
+    value, weight = (x.double().requires_grad_() for x in leaves)
+    channels = weight.expand(3, 8, k, 1).reshape(24, 1, k, 1)
+    output = F.conv2d(value.transpose(2, 3).reshape(2, 24, 200, 1), channels, padding=(k // 2, 0), groups=24)
+    output = output.view(2, 3, 8, 200).transpose(2, 3)
+    value_gradient, shares = torch.autograd.grad(output, (value, channels), seed.double())
+    shares = shares.view(3, 8, k).transpose(1, 2)
+    truths = (output, value_gradient, shares.sum(dim=2)[:, None, :, None])
+    unit = torch.finfo(dtype).eps / 2
+    roundings = [unit * truth.abs() for truth in truths]
+    roundings[2] = roundings[2] + unit * shares.abs().sum(dim=2)[:, None, :, None]
+    for error, rounding, truth in zip(ours, roundings, truths, strict=True):
+        assert ((error - truth).abs() <= 1.001 * rounding + 1e-6 * truth.abs().max()).all()
 
 
 def test_any_strides() -> None:

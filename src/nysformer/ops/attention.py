@@ -222,7 +222,10 @@ def _masked(
         key, value = _reorder(key, order, key_lengths), _reorder(value, order, key_lengths)
     if query_mask is None:
         return attend(query, key, value, key_lengths=key_lengths)
-    order, query_lengths = _left_order(query_mask)
+    if query_mask is not mask:  # in self-attention the order and the very lengths are the keys'
+        order, query_lengths = _left_order(query_mask)
+    else:
+        query_lengths = key_lengths
     query = _reorder(query, order, query_lengths)
     context = attend(query, key, value, query_lengths=query_lengths, key_lengths=key_lengths)
     context = context.gather(2, order.argsort(dim=1)[:, None, :, None].expand_as(context))
@@ -302,8 +305,11 @@ def _nystrom(
             dropout_p,
         )
         if key_lengths is not None:
+            # In self-attention the short documents' rows are few as well.
+            rows = exact_length if query_lengths is key_lengths else query.shape[2]
             few = key_lengths.clamp(max=exact_length)
-            short = exact(query, key[:, :, :exact_length], value[:, :, :exact_length], key_lengths=few)
+            short = exact(query[:, :, :rows], key[:, :, :exact_length], value[:, :, :exact_length], key_lengths=few)
+            short = F.pad(short, (0, 0, 0, query.shape[2] - rows))
             context = torch.where((key_lengths <= exact_length)[:, None, None, None], short, context)
         if query_lengths is not None and query_lengths is not key_lengths:
             short = exact(query[:, :, :exact_length], key, value, key_lengths=key_lengths)
