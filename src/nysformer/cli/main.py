@@ -5,6 +5,7 @@ import sys
 import typer
 from rich.console import Console
 
+from nysformer.cli.demo import demo
 from nysformer.cli.evaluate import evaluate
 from nysformer.cli.finetune import FilesCommand, finetune
 from nysformer.cli.predict import predict
@@ -20,6 +21,7 @@ app = typer.Typer(
 app.command(cls=FilesCommand)(finetune)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(demo)
 
 
 def main() -> None:

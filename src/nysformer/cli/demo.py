@@ -1,0 +1,47 @@
+"""`nysformer demo`: the whole of it on real documents, in minutes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["demo"]
+
+
+def demo(
+    minutes: Annotated[float, typer.Option(help="Fine-tune for so many minutes.")] = 4.0,
+    output: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for everything; it becomes a model folder.")
+    ] = Path("runs/demo"),
+    seed: Annotated[int, typer.Option(help="Of the split, the new head, the order of documents and dropout.")] = 0,
+) -> None:
+    """Fine-tune an encoder on licence texts and compare it with TF-IDF.
+
+    Builds a corpus of 3,389 licence texts in eight categories from the package
+    licensedcode-data, split so that no two versions of a text are on two sides;
+    converts the packaged MiniLM to 4,096 positions; fine-tunes it; measures it
+    on held-out documents beside the majority class and TF-IDF with a linear SVM;
+    classifies a licence. No network is needed. A few minutes more than --minutes.
+    DIR gets the model, metrics.json and report.html. Run again, it begins anew
+    in the same place, with the corpus and the encoder that stand there.
+
+    Needs the extra: pip install 'nysformer\\[demo]'
+
+    Example: nysformer demo --minutes 4 --output runs/demo
+    """
+    from nysformer.demo.requirements import check_installed
+
+    check_installed()
+
+    from rich.console import Console
+
+    from nysformer.demo.run import DemoOptions, run_demo
+
+    console = Console()
+    result = run_demo(DemoOptions(minutes=minutes, output=str(output), seed=seed), console=console)
+    name, answer = result.example
+    label = str(answer.label)
+    probability = (answer.probabilities or {})[label]
+    console.print(f"{name}: {label} (probability {probability:.3f}, {answer.length:,} tokens)", highlight=False)
+    console.print(f"model, metrics.json and report.html: {result.output}", highlight=False, soft_wrap=True)
+    console.print(f"now: nysformer predict --model {result.output} LICENSE", highlight=False, soft_wrap=True)

@@ -1,0 +1,77 @@
+"""The demo's report: what its page says, from the numbers it wrote down."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nysformer.data.licences import LicenceCorpus
+from nysformer.report.page import Example, Report
+
+__all__ = ["tell"]
+
+
+def tell(metrics: Mapping[str, Any], corpus: LicenceCorpus, history: Sequence[Mapping[str, Any]], model: str) -> Report:
+    """Put a demo into words.
+
+    Args:
+        metrics: the content of the demo's `metrics.json`.
+        corpus: the documents it was trained and measured on.
+        history: the entries of the training's `history.jsonl`.
+        model: the name in `metrics["systems"]` of the demo's model.
+    """
+    total = sum(corpus.documents.values())
+    training, options, recipe = metrics["training"], metrics["options"], metrics["recipe"]
+    systems, example = metrics["systems"], metrics["example"]
+    minutes = [(entry["seconds"] / 60, entry) for entry in history]
+    probabilities = dict(sorted(example["probabilities"].items(), key=lambda item: -item[1]))
+    return Report(
+        title="Licence texts, sorted by a long-document encoder",
+        introduction=(
+            f"{total:,} licence texts, each with the category an expert gave it, in {corpus.groups:,} groups of "
+            f"near-duplicates; no group is on two sides of the split. MiniLM, converted to a Nyströmformer that reads "
+            f"4,096 tokens, was fine-tuned for {options['minutes']:g} minutes and is measured here on the "
+            f"{corpus.documents['test']:,} test documents, beside baselines trained on the same documents."
+        ),
+        verdict=metrics["verdict"],
+        systems=systems,
+        model=model,
+        loss=[(time, entry["loss"]) for time, entry in minutes if "loss" in entry],
+        validation={
+            word: [(time, entry[key]) for time, entry in minutes if key in entry]
+            for word, key in (("accuracy", "eval_accuracy"), ("macro-F1", "eval_macro_f1"))
+        },
+        example=Example(
+            f"The model's answer for {example['document']}: {example['label']} ({example['length']:,} tokens)",
+            probabilities,
+        ),
+        settings={
+            "corpus": f"{corpus.package} (CC-BY-4.0); "
+            + ", ".join(f"{split} {count:,}" for split, count in corpus.documents.items()),
+            "encoder": "all-MiniLM-L6-v2, 4,096 positions, softmax attention up to 512 tokens, 64 landmarks beyond",
+            "fine-tuning": f"{training['seconds'] / 60:.1f} minutes, {training['steps']:,} steps, "
+            f"{training['tokens']:,} tokens; best step {training['best_step']:,}",
+            **{name.replace("_", " "): _readable(value) for name, value in recipe.items()},
+            "seed": str(options["seed"]),
+            "versions": ", ".join(f"{name} {number}" for name, number in metrics["versions"].items()),
+        },
+        reproduce=[
+            'pip install "nysformer[demo]"',
+            f"nysformer demo --minutes {options['minutes']:g} --seed {options['seed']} --output {options['output']}",
+            f"nysformer evaluate --model {options['output']} {options['output']}/corpus/test.jsonl",
+        ],
+        notes=[
+            "A run that ends by time does more steps on a faster machine, so its numbers vary from machine to machine.",
+            f"One standard error of an accuracy on {corpus.documents['test']:,} documents is about "
+            f"{_standard_error(systems[model]['accuracy'], corpus.documents['test']):.3f}, and more for documents that "
+            "come in groups of versions: small differences are chance.",
+            "The test documents are read up to 4,096 tokens; TF-IDF on the whole text reads them to the end.",
+        ],
+        footer="Where every document went, and why: corpus/split.json. The training curve: training/history.jsonl.",
+    )
+
+
+def _readable(value: Any) -> str:
+    return f"{value:,}" if type(value) is int else str(value)
+
+
+def _standard_error(share: float, documents: int) -> float:
+    return float((share * (1 - share) / documents) ** 0.5)
