@@ -19,7 +19,7 @@ def comparison_table(systems: Systems, model: str) -> Table:
         model: the name of the row to stand out.
     """
     bands = systems[model]["by_length"]
-    caption = "the columns on the right: accuracy of the documents of so many tokens"
+    caption = "on the right: accuracy of the documents of so many tokens"
     table = Table(
         box=SIMPLE_HEAD, pad_edge=False, padding=0, show_footer=True, caption=caption, caption_justify="right"
     )
