@@ -216,16 +216,14 @@ def _masked(
 
     No shape depends on the data, so this form can be exported and compiled whole.
     """
-    key_lengths = query_lengths = None
-    if mask is not None:
-        order, key_lengths = _left_order(mask)
-        key, value = _reorder(key, order, key_lengths), _reorder(value, order, key_lengths)
+    keys = None if mask is None else _left_order(mask)
+    if keys is not None:
+        key, value = _reorder(key, *keys), _reorder(value, *keys)
+    key_lengths = None if keys is None else keys[1]
     if query_mask is None:
         return attend(query, key, value, key_lengths=key_lengths)
-    if query_mask is not mask:  # in self-attention the order and the very lengths are the keys'
-        order, query_lengths = _left_order(query_mask)
-    else:
-        query_lengths = key_lengths
+    # In self-attention the order and the very lengths are the keys'.
+    order, query_lengths = keys if keys is not None and query_mask is mask else _left_order(query_mask)
     query = _reorder(query, order, query_lengths)
     context = attend(query, key, value, query_lengths=query_lengths, key_lengths=key_lengths)
     context = context.gather(2, order.argsort(dim=1)[:, None, :, None].expand_as(context))
