@@ -6,6 +6,7 @@ from typing import Any
 import datasets
 from transformers import PreTrainedTokenizerBase
 
+from nysformer.data.encode import encode
 from nysformer.data.quiet import no_progress_bars
 from nysformer.errors import NysformerError
 
@@ -27,11 +28,6 @@ def tokenize(dataset: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, max_
     Raises:
         NysformerError: `max_length` leaves no room beside the special tokens, or a document gives no token at all.
     """
-    special = tokenizer.num_special_tokens_to_add()
-    if max_length <= special:
-        raise NysformerError(
-            f"a maximum length of {max_length} tokens leaves no room beside {special} special tokens; raise it"
-        )
     with no_progress_bars():
         return dataset.map(
             _tokenize,
@@ -51,17 +47,13 @@ def tokenize(dataset: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, max_
 
 
 def _tokenize(batch: dict[str, Any], tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, Any]:
-    only_ids = {"return_attention_mask": False, "return_token_type_ids": False}
-    # Whole first, for the true length; not verbose, because a length past the model's is what the cut is for.
-    ids = tokenizer(batch["text"], verbose=False, **only_ids)["input_ids"]
-    lengths = [len(one) for one in ids]
-    for source, length in zip(batch["source"], lengths, strict=True):
-        if length == 0:
+    columns: dict[str, Any] = {"input_ids": [], "length": [], "truncated": []}
+    for source, encoded in zip(batch["source"], encode(batch["text"], tokenizer, max_length), strict=True):
+        if encoded is None:
             raise NysformerError(f"{source}: the tokenizer finds no token in the document; mend or remove it")
-    for index, text in enumerate(batch["text"]):
-        if lengths[index] > max_length:
-            ids[index] = tokenizer(text, truncation=True, max_length=max_length, **only_ids)["input_ids"]
-    return {"input_ids": ids, "length": lengths, "truncated": [length > max_length for length in lengths]}
+        for name, values in columns.items():
+            values.append(getattr(encoded, name))
+    return columns
 
 
 def label_table(dataset: datasets.Dataset) -> list[str]:
