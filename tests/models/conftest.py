@@ -23,7 +23,8 @@ def stirred(model: Any, seed: int = 0) -> Any:
         for name, parameter in sorted(model.named_parameters()):
             noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter.dtype)
             one = 1.0 if name.endswith("LayerNorm.weight") else 0.0
-            parameter.copy_(one + 0.3 * noise if parameter.dim() > 1 else one + 0.1 * noise)
+            # 32 inputs of unit scale give an output of unit scale.
+            parameter.copy_(one + (32**-0.5 if parameter.dim() > 1 else 0.1) * noise)
     return model
 
 

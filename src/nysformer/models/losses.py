@@ -17,7 +17,7 @@ IGNORED = -100
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy of (..., C) logits over the (...) labels that are not -100; 0 where all are."""
     labels = labels.flatten()
-    total = F.cross_entropy(logits.flatten(0, -2).float(), labels, ignore_index=IGNORED, reduction="sum")
+    total = F.cross_entropy(_precise(logits).flatten(0, -2), labels, ignore_index=IGNORED, reduction="sum")
     return total / (labels != IGNORED).sum().clamp(min=1)
 
 
@@ -39,10 +39,11 @@ def sequence_loss(logits: Tensor, labels: Tensor, problem_type: str | None) -> T
         raise NysformerError(
             f"labels of shape {tuple(labels.shape)} do not fit logits of shape {tuple(logits.shape)} for {problem_type}"
         )
-    labels = labels.reshape(logits.shape).float()
+    logits = _precise(logits)
+    labels = labels.reshape(logits.shape).to(logits.dtype)
     if problem_type == "regression":
-        return F.mse_loss(logits.float(), labels)
-    return F.binary_cross_entropy_with_logits(logits.float(), labels)
+        return F.mse_loss(logits, labels)
+    return F.binary_cross_entropy_with_logits(logits, labels)
 
 
 def span_loss(
@@ -62,3 +63,8 @@ def span_loss(
             ignored = ignored | ~mask.gather(1, inside)[:, 0]
         losses.append(cross_entropy(logits, torch.where(ignored, IGNORED, positions)))
     return (losses[0] + losses[1]) / 2
+
+
+def _precise(logits: Tensor) -> Tensor:
+    """In float32 at least."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
