@@ -175,8 +175,14 @@ class NystromformerForMaskedLM(TokenHeadModel):
         return self.cls.predictions.decoder
 
     def set_output_embeddings(self, new_embeddings: nn.Linear) -> None:
-        self.cls.predictions.decoder = new_embeddings
-        self.cls.predictions.bias = new_embeddings.bias
+        predictions = self.cls.predictions
+        predictions.decoder = new_embeddings
+        if self.config.tie_word_embeddings:
+            predictions.bias = new_embeddings.bias
+            return
+        missing = new_embeddings.out_features - len(predictions.bias)
+        resized = nn.functional.pad(predictions.bias.detach(), (0, missing))  # cut where it is negative
+        predictions.bias = nn.Parameter(resized, requires_grad=predictions.bias.requires_grad)
 
     def logits(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         return on_tokens(self.cls, hidden, mask)
