@@ -3,6 +3,8 @@
 Shapes: B batch, N padded length, T packed tokens, E hidden size, H heads, D head width.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -85,10 +87,7 @@ class SelfAttention(nn.Module):
         Raises:
             ValueError: a map past `MAX_MAP_BYTES`, or a map of a dense batch.
         """
-        query, key, value = (
-            projection(hidden).unflatten(-1, (self.num_heads, self.head_size))
-            for projection in (self.query, self.key, self.value)
-        )
+        query, key, value = self.project(hidden)
         if return_map:
             if not isinstance(documents, Layout):
                 raise ValueError("attention maps are made of packed rows: pass a Layout")
@@ -101,6 +100,13 @@ class SelfAttention(nn.Module):
         if head_mask is not None:
             context = context * head_mask.to(context.dtype)[:, None]
         return context.flatten(-2), None
+
+    def project(self, hidden: Tensor) -> Sequence[Tensor]:
+        """(..., E) to queries, keys and values, each (..., H, D)."""
+        return [
+            projection(hidden).unflatten(-1, (self.num_heads, self.head_size))
+            for projection in (self.query, self.key, self.value)
+        ]
 
     def _attend(
         self, query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = None, offsets: Layout | None = None
