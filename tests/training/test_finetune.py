@@ -1,5 +1,6 @@
 """A whole run: what it learns, what it leaves behind, and that an interruption changes none of it."""
 
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -84,6 +85,17 @@ def test_it_learns_and_leaves_a_model_folder(options: Options, documents: tuple[
     assert {"train/loss", "eval/macro_f1"} <= set(events.Tags()["scalars"])
     assert len(list((run / "checkpoints").iterdir())) <= 2, "the best and the last"
     assert not [path for path in run.rglob("*") if "part" in path.name]
+
+
+def test_each_epoch_takes_every_document_in_another_order(options: Options) -> None:
+    result = finetune(options(epochs=3))
+    seen = [0, *(entry["tokens"] for entry in history(result.output) if "loss" in entry)]
+    steps = [after - before for before, after in itertools.pairwise(seen)]
+    size = len(steps) // 3
+    epochs = [steps[start : start + size] for start in range(0, 3 * size, size)]
+    of_all = json.loads((result.output / "run.json").read_bytes())["data"]["train"]["tokens"]
+    assert [sum(epoch) for epoch in epochs] == [of_all] * 3
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
 
 
 def test_the_best_checkpoint_is_the_model_not_the_last(options: Options) -> None:
@@ -216,7 +228,7 @@ def test_progress_is_one_bar_with_speed(options: Options, capfd: pytest.CaptureF
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(options: Options) -> None:
-    with pytest.raises(NysformerError, match=r"training loss is (nan|inf) at step \d+; lower"):
+    with pytest.raises(NysformerError, match=r"training loss is (nan|inf) at step \d+; begin a new run with a lower"):
         finetune(options(learning_rate=1e30, max_grad_norm=0.0))
 
 
@@ -245,6 +257,8 @@ def test_models_that_cannot_be_used(options: Options, encoder: Path, tmp_path: P
     other.save_pretrained(bare)
     with pytest.raises(NysformerError, match="the tokenizer has 96 tokens and the model only 56"):
         finetune(options(model=str(bare)))
+    with pytest.raises(NysformerError, match="both the model to begin with and the output"):
+        finetune(options(output=str(encoder), overwrite=True))
     with pytest.raises(NysformerError, match="300 tokens are more than the 256 positions"):
         finetune(options(max_length=300))
     assert not Path(options().output).exists(), "nothing is written before all is well"

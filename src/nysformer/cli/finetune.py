@@ -246,6 +246,7 @@ def finetune(
         f"stopped {end} after {result.steps:,} steps, {result.tokens:,} tokens, {result.seconds:,.0f} s; "
         f"best checkpoint: step {result.best_step:,}",
         highlight=False,
+        soft_wrap=True,
     )
     metrics = result.metrics
     print(f"accuracy {metrics['accuracy']:.3f}  macro-F1 {metrics['macro_f1']:.3f}  loss {metrics['loss']:.3f}")

@@ -117,6 +117,7 @@ class ProgressBar(TrainerCallback):
                 f"step {state.global_step:,} (epoch {state.epoch:.2f}): validation loss {logs['eval_loss']:.3f}, "
                 f"accuracy {logs['eval_accuracy']:.3f}, macro-F1 {logs['eval_macro_f1']:.3f}",
                 highlight=False,
+                soft_wrap=True,
             )
 
     def on_train_end(

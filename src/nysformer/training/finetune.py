@@ -68,10 +68,12 @@ def finetune(options: FinetuneOptions, *, console: Console | None = None) -> Fin
     """
     console = console or Console(quiet=True)
     folder = RunFolder(Path(options.output))
+    if not options.resume and folder.path.resolve() == Path(options.model).resolve():
+        raise NysformerError(f"{folder.path}: both the model to begin with and the output; name another output folder")
     folder.check(resume=options.resume, overwrite=options.overwrite)
     before = folder.read_json("run.json") if options.resume else None
     if before is not None:
-        options.check_resumable(before["options"])
+        options.check_resumable(before.get("options", {}))
     last = folder.last_state() if options.resume else None
 
     source = str(last[0]) if last else options.model
@@ -81,10 +83,10 @@ def finetune(options: FinetuneOptions, *, console: Console | None = None) -> Fin
     set_seed(options.seed)  # of the new head
     model = _model(source, documents.labels, tokenizer)
     corpus = build_corpus(documents, options, tokenizer, model.config.max_position_embeddings)
-    if before is not None and before["data"]["fingerprint"] != corpus.fingerprint:
+    if before is not None and before.get("data", {}).get("fingerprint") != corpus.fingerprint:
         raise NysformerError(f"{folder.path}: the documents are not those the run began with; begin a new run")
     for line in corpus.summary():
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, soft_wrap=True)
 
     if options.overwrite:
         folder.clear()

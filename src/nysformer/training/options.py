@@ -39,7 +39,8 @@ class FinetuneOptions:
         weight_decay: of AdamW, on all but biases and norms.
         warmup_share: the share of the run in which the learning rate rises, linearly; then it falls linearly to 0.
         max_grad_norm: gradients are clipped to this norm; 0 for no clipping.
-        class_weights: "balanced" weighs a document's loss with documents / (labels * documents of its label).
+        class_weights: "balanced" weighs a document's training loss with documents / (labels * documents of its
+            label); validation counts every document alike.
         bf16: bfloat16 autocast.
         eval_per_epoch: evaluations, and checkpoints, an epoch.
         eval_steps: evaluate every so many steps instead.

@@ -102,8 +102,8 @@ class TokenBudgetTrainer(Trainer):
         """
         if not math.isfinite(logs.get("loss", 0.0)):
             raise NysformerError(
-                f"the training loss is {logs['loss']} at step {self.state.global_step}; lower --learning-rate, "
-                "or resume from the last checkpoint with other settings in a new run"
+                f"the training loss is {logs['loss']} at step {self.state.global_step}; begin a new run with a lower "
+                "learning rate"
             )
         logs["seconds"] = round(self.schedule.clock.elapsed(), 3)
         super().log(logs)
