@@ -10,7 +10,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "nysformer"
 
 # From the top. Rooms on one floor do not know each other.
 FLOORS: list[set[str]] = [
-    {"cli", "__main__"},
+    {"__main__"},
+    {"cli"},
     {"demo"},
     {"bench", "report"},
     {"training"},
