@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nysformer.errors import NysformerError
 from nysformer.ops import Layout, attention_map, depthwise_convolution, nystrom_attention, softmax_attention
 
 __all__ = ["MAX_MAP_BYTES", "SelfAttention"]
@@ -85,7 +86,8 @@ class SelfAttention(nn.Module):
             The context in the shape of `hidden`, and the map or None.
 
         Raises:
-            ValueError: a map past `MAX_MAP_BYTES`, or a map of a dense batch.
+            NysformerError: a map past `MAX_MAP_BYTES`.
+            ValueError: a map of a dense batch.
         """
         query, key, value = self.project(hidden)
         if return_map:
@@ -140,7 +142,7 @@ class SelfAttention(nn.Module):
         precision = torch.promote_types(query.dtype, torch.float32)
         size = batch * self.num_heads * length**2 * precision.itemsize
         if size > MAX_MAP_BYTES:
-            raise ValueError(
+            raise NysformerError(
                 f"attention maps of {batch} x {self.num_heads} heads x {length} x {length} take {size / 2**30:.0f} GiB "
                 f"a layer, past the limit of {MAX_MAP_BYTES // 2**30} GiB: ask for single rows with "
                 "nysformer.ops.attention_rows"

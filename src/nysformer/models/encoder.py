@@ -288,6 +288,11 @@ class NystromformerModel(NystromformerPreTrainedModel):
         config = self.config
         if input_ids is not None and input_ids.dim() == 2 and input_ids.shape[1] > 0:
             self.warn_if_padding_and_no_attention_mask(input_ids, attention_mask)
+        if inputs_embeds is not None and inputs_embeds.shape[-1] != config.hidden_size:
+            raise NysformerError(
+                f"inputs_embeds has shape {tuple(inputs_embeds.shape)}: pass (batch, tokens, {config.hidden_size}), "
+                "the model's hidden_size"
+            )
         inputs = EncoderInputs.read(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         table = self.embeddings.position_embeddings
         inputs.check_ranges(

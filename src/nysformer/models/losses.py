@@ -15,8 +15,19 @@ IGNORED = -100
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of (..., C) logits over the (...) labels that are not -100; 0 where all are."""
-    labels = labels.flatten()
+    """Mean cross-entropy of (..., C) logits over the (...) labels that are not -100; 0 where all are.
+
+    Raises:
+        NysformerError: another number of labels than of logits, or a label that is none of the C classes.
+    """
+    if labels.numel() != logits.shape[:-1].numel():
+        raise NysformerError(f"labels of shape {tuple(labels.shape)} do not fit logits of shape {tuple(logits.shape)}")
+    labels, classes = labels.flatten().long(), logits.shape[-1]
+    if not torch.compiler.is_compiling() and bool(((labels != IGNORED) & ((labels < 0) | (labels >= classes))).any()):
+        raise NysformerError(
+            f"labels hold {int(labels.min())} to {int(labels.max())}, and there are {classes} classes, 0 to "
+            f"{classes - 1}: is num_labels too small? ({IGNORED} is ignored)"
+        )
     total = F.cross_entropy(_precise(logits).flatten(0, -2), labels, ignore_index=IGNORED, reduction="sum")
     return total / (labels != IGNORED).sum().clamp(min=1)
 
