@@ -33,21 +33,21 @@ def save_classifier(folder: Path, labels: Sequence[str] = ("ham", "spam", "eggs"
     """Save an untrained classifier of 256 positions with its tokenizer; the same numbers every time."""
     tokenizer = letter_tokenizer()
     tokenizer.save_pretrained(folder)
-    config = NystromformerConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=256,
-        num_landmarks=8,
-        conv_kernel_size=5,
-        pad_token_id=0,
-        initializer_range=0.5,  # so that documents get different answers
-        id2label=dict(enumerate(labels)),
-        label2id={label: number for number, label in enumerate(labels)},
-        **settings,
-    )
+    usual = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "max_position_embeddings": 256,
+        "num_landmarks": 8,
+        "conv_kernel_size": 5,
+        "pad_token_id": 0,
+        "initializer_range": 0.5,  # so that documents get different answers
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: number for number, label in enumerate(labels)},
+    }
+    config = NystromformerConfig(**{**usual, **settings})
     torch.manual_seed(1)
     NystromformerForSequenceClassification(config).save_pretrained(folder)
     return folder

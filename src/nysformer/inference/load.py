@@ -56,7 +56,7 @@ def check_model(source: str | Path, *, hub: bool = False) -> None:
         try:
             config, _ = NystromformerConfig.get_config_dict(str(source))
         except _UNREADABLE as error:
-            raise NysformerError(f"{source}: no such folder, nor found on the hub ({_first_line(error)})") from error
+            raise NysformerError(f"{source}: no such folder, nor found on the hub ({_one_line(error)})") from error
     else:
         raise NysformerError(f"{source}: no such model folder; give the folder that `nysformer finetune` wrote")
     kind = config.get("model_type")
@@ -96,12 +96,12 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     if folder.is_dir() and not any((folder / name).is_file() for name in TOKENIZERS):
         raise NysformerError(f"{folder}: no tokenizer in the folder; save it there: tokenizer.save_pretrained(folder)")
     try:
-        # With the configuration in hand: AutoTokenizer would read it with transformers' own class, which refuses some of
-        # what ours allows, such as no convolution.
+        # With the configuration in hand: AutoTokenizer would read it with transformers' own class, which refuses some
+        # of what ours allows, such as no convolution.
         config = NystromformerConfig.from_pretrained(str(source))
         return AutoTokenizer.from_pretrained(str(source), config=config)
     except Exception as error:  # the tokenizers library raises bare Exceptions
-        raise NysformerError(f"{source}: its tokenizer cannot be read ({_first_line(error)}); save it anew") from error
+        raise NysformerError(f"{source}: its tokenizer cannot be read ({_one_line(error)}); save it anew") from error
 
 
 def load_classifier(
@@ -127,7 +127,7 @@ def load_classifier(
     except NysformerError:
         raise
     except _UNREADABLE as error:
-        raise NysformerError(f"{source}: its config.json is not usable ({_first_line(error)}); mend it") from error
+        raise NysformerError(f"{source}: its config.json is not usable ({_one_line(error)}); mend it") from error
     try:
         with _quiet():
             model, info = NystromformerForSequenceClassification.from_pretrained(
@@ -141,7 +141,7 @@ def load_classifier(
         raise
     except _UNREADABLE as error:
         raise NysformerError(
-            f"{source}: its weights cannot be read ({_first_line(error)}); copy or train the model again"
+            f"{source}: its weights cannot be read ({_one_line(error)}); copy or train the model again"
         ) from error
     missing = set(info["missing_keys"]) | {key for key, *_ in info["mismatched_keys"]}
     body = f"{model.base_model_prefix}."
@@ -165,9 +165,8 @@ def label_names(config: NystromformerConfig) -> list[str]:
     return [str(config.id2label[index]) for index in range(config.num_labels)]
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 @contextmanager
