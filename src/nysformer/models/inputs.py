@@ -113,15 +113,17 @@ class EncoderInputs:
         dense = torch.compiler.is_compiling()
 
         def place(ids: Tensor) -> Tensor:
-            return ids if dense else layout.pack(ids)
+            if not dense:
+                return layout.pack(ids)
+            # The tables are read at masked places too, whatever stands there.
+            return ids if mask is None else ids.masked_fill(~mask, 0)
 
-        if position_ids is None:
-            if dense:
-                positions = (torch.arange(shape[1], device=source.device) + FIRST_POSITION).expand(shape)
-            else:
-                positions = layout.padded_positions(source.device) + FIRST_POSITION
-        else:
+        if position_ids is not None:
             positions = place(_spread(position_ids, shape, "position_ids"))
+        elif dense:
+            positions = place((torch.arange(shape[1], device=source.device) + FIRST_POSITION).expand(shape))
+        else:
+            positions = layout.padded_positions(source.device) + FIRST_POSITION
         if token_type_ids is None:
             types = torch.zeros_like(positions)
         else:
