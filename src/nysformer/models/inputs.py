@@ -112,11 +112,11 @@ class EncoderInputs:
         layout = batch_layout(shape, mask)
         dense = torch.compiler.is_compiling()
 
-        def place(ids: Tensor) -> Tensor:
+        def place(x: Tensor) -> Tensor:
             if not dense:
-                return layout.pack(ids)
-            # The tables are read at masked places too, whatever stands there.
-            return ids if mask is None else ids.masked_fill(~mask, 0)
+                return layout.pack(x)
+            # Masked places go through the tables and layers too, so nothing harmful may stand there.
+            return x if mask is None else x.masked_fill(~mask.view(*shape, *[1] * (x.dim() - 2)), 0)
 
         if position_ids is not None:
             positions = place(_spread(position_ids, shape, "position_ids"))
@@ -128,8 +128,6 @@ class EncoderInputs:
             types = torch.zeros_like(positions)
         else:
             types = place(_spread(token_type_ids, shape, "token_type_ids"))
-        if dense and mask is not None and inputs_embeds is not None:
-            inputs_embeds = inputs_embeds.masked_fill(~mask[..., None], 0.0)
         return cls(
             documents=mask if dense else layout,
             layout=layout,
