@@ -1,7 +1,5 @@
 """The configuration, and how the published softmax switch is read and written."""
 
-from __future__ import annotations
-
 import os
 from typing import Any, Literal
 
