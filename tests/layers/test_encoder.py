@@ -1,0 +1,68 @@
+"""One layer, written out by hand."""
+
+import pytest
+import torch
+from torch import nn
+
+from nysformer.layers import EncoderLayer, Intermediate, ResidualOutput, SelfAttention
+from nysformer.ops import Layout
+
+
+def layer(chunk: int = 0, dropout: float = 0.0) -> EncoderLayer:
+    torch.manual_seed(0)
+    return EncoderLayer(
+        SelfAttention(32, 4, 8, num_landmarks=8, conv_kernel_size=3),
+        ResidualOutput(32, 32, layer_norm_eps=1e-5, dropout=dropout),
+        Intermediate(32, 48, nn.GELU()),
+        ResidualOutput(48, 32, layer_norm_eps=1e-5, dropout=dropout),
+        chunk_size_feed_forward=chunk,
+    ).double()
+
+
+def test_post_layer_norm() -> None:
+    module, hidden, layout = layer(), torch.randn(50, 32, dtype=torch.float64), Layout([20, 30])
+    context, _ = module.attention.self(hidden, layout)
+    first = module.attention.output
+    attended = first.LayerNorm(first.dense(context) + hidden)
+    wide = nn.functional.gelu(module.intermediate.dense(attended))
+    expected = module.output.LayerNorm(module.output.dense(wide) + attended)
+    output, full = module(hidden, layout)
+    torch.testing.assert_close(output, expected)
+    assert full is None
+    padded = Layout([20, 30], shape=(2, 30), index=torch.cat([torch.arange(20), torch.arange(30, 60)]))
+    again, full = module(hidden, padded, return_map=True)
+    torch.testing.assert_close(again, expected)
+    assert full.shape == (2, 4, 30, 30)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 50, 1000])
+def test_chunks_do_not_matter(chunk: int) -> None:
+    hidden, layout = torch.randn(50, 32, dtype=torch.float64), Layout([20, 30])
+    torch.testing.assert_close(layer(chunk)(hidden, layout)[0], layer()(hidden, layout)[0])
+    dense = hidden[None]
+    torch.testing.assert_close(layer(chunk)(dense, None)[0], layer()(dense, None)[0])
+
+
+def test_many_rows_at_once() -> None:
+    """However the feed-forward block cuts its rows, each token is by itself, forward and backward."""
+    module = layer()
+    attended = torch.randn(3001, 32, dtype=torch.float64, requires_grad=True)
+    output = module.feed_forward(attended)
+    (gradient,) = torch.autograd.grad(output.square().sum(), attended)
+    for rows in (slice(0, 1), slice(1000, 1100), slice(2990, 3001)):
+        few = attended[rows].detach().requires_grad_()
+        alone = module.feed_forward(few)
+        torch.testing.assert_close(output[rows], alone)
+        torch.testing.assert_close(gradient[rows], torch.autograd.grad(alone.square().sum(), few)[0])
+
+
+def test_no_rows() -> None:
+    output, _ = layer()(torch.zeros(0, 32, dtype=torch.float64), Layout([0, 0]))
+    assert output.shape == (0, 32)
+
+
+def test_dropout_in_training_only() -> None:
+    module, hidden, layout = layer(dropout=0.5), torch.randn(50, 32, dtype=torch.float64), Layout([50])
+    assert not torch.equal(module(hidden, layout)[0], module(hidden, layout)[0])
+    module.eval()
+    assert torch.equal(module(hidden, layout)[0], module(hidden, layout)[0])
