@@ -49,6 +49,23 @@ def test_multiple_choice_shapes(make: Make, labelled: Make) -> None:
         model(inputs["input_ids"][0])
 
 
+def test_rows_for_every_choice(make: Make, labelled: Make) -> None:
+    model, inputs = make("ForMultipleChoice"), labelled("ForMultipleChoice", 2, 20)
+    rows = torch.arange(20) + 2
+    for position_ids in (rows[None], rows[None, None], rows.expand(2, 3, 20)):
+        assert torch.equal(model(position_ids=position_ids, **inputs).logits, model(**inputs).logits)
+    with pytest.raises(NysformerError, match=r"attention_mask has shape \(2, 20\): pass \(batch, tokens\) = \(6, 20\)"):
+        model(attention_mask=torch.ones(2, 20), **inputs)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_token_labels_of_another_shape(make: Make, masked: bool) -> None:
+    mask = torch.ones(2, 20) if masked else None
+    for shape in ((2, 19), (40,), (20, 2)):
+        with pytest.raises(NysformerError, match=r"labels have shape .*: pass \(2, 20\)"):
+            make("ForTokenClassification")(torch.full((2, 20), 5), mask, labels=torch.zeros(shape, dtype=torch.long))
+
+
 def test_masked_places_have_no_logits(make: Make, labelled: Make) -> None:
     for name in ("ForMaskedLM", "ForTokenClassification"):
         inputs = labelled(name, 2, 20)

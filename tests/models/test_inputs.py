@@ -91,6 +91,11 @@ def test_maps_of_a_very_long_document_are_refused_before_they_are_made(make: Mak
         model(torch.full((1, 65536), 5), output_attentions=True)
 
 
+@pytest.mark.parametrize("mode", ["auto", "softmax"])
+def test_a_batch_of_no_documents(make: Make, mode: str) -> None:
+    assert make("Model", attention_mode=mode)(torch.zeros(0, 10, dtype=torch.long))[0].shape == (0, 10, 32)
+
+
 def test_lengths_of_one_and_batches_of_one(make: Make) -> None:
     model = make("Model")
     assert model(torch.tensor([[5]]))[0].shape == (1, 1, 32)

@@ -62,6 +62,11 @@ def test_labels_that_do_not_fit() -> None:
         cross_entropy(torch.randn(4, 3), torch.arange(4))
 
 
+def test_an_unknown_problem_type() -> None:
+    with pytest.raises(NysformerError, match="problem_type is 'ranking': choose 'regression'"):
+        sequence_loss(torch.randn(4, 3), torch.rand(4, 3), "ranking")
+
+
 def test_spans_are_clamped_and_the_end_is_ignored() -> None:
     start, end = torch.randn(4, 6), torch.randn(4, 6)
     starts, ends = torch.tensor([2, 6, 99, -3]), torch.tensor([3, 5, 6, 0])

@@ -105,6 +105,8 @@ class TokenHeadModel(HeadModel):
     """A head that reads every real token: labels (B, N), -100 or masked where nothing is asked."""
 
     def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
+        if labels.shape != logits.shape[:2]:
+            raise NysformerError(f"labels have shape {tuple(labels.shape)}: pass {tuple(logits.shape[:2])}")
         return cross_entropy(logits, labels if mask is None else labels.masked_fill(~mask, IGNORED))
 
 
@@ -272,7 +274,8 @@ class NystromformerForMultipleChoice(HeadModel):
             )
 
         def flat(x: Tensor | None) -> Tensor | None:
-            return None if x is None else x.flatten(0, 1)
+            # Rows for all documents, (1, tokens), pass as they are; what does not fit is refused in its own shape.
+            return x if x is None or x.dim() < 3 else x.flatten(0, 1)
 
         outputs, scores, _ = self._run(
             input_ids=flat(input_ids),

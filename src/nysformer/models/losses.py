@@ -46,6 +46,11 @@ def sequence_loss(logits: Tensor, labels: Tensor, problem_type: str | None) -> T
             problem_type = "single_label_classification"
     if problem_type == "single_label_classification":
         return cross_entropy(logits, labels)
+    if problem_type not in ("regression", "multi_label_classification"):
+        raise NysformerError(
+            f"problem_type is {problem_type!r}: choose 'regression', 'single_label_classification' or "
+            "'multi_label_classification', or leave it to the labels"
+        )
     if labels.numel() != logits.numel():
         raise NysformerError(
             f"labels of shape {tuple(labels.shape)} do not fit logits of shape {tuple(logits.shape)} for {problem_type}"

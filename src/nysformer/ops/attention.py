@@ -175,9 +175,17 @@ def _dispatch(
         raise ValueError("key_offsets belong to the packed form: pass offsets too")
     if query_mask is None and query.shape[2] == key.shape[2]:
         query_mask = mask
+    if mask is None and _unknown(key.shape[2]):
+        mask = torch.ones(key.shape[0], key.shape[2], dtype=torch.bool, device=key.device)
+        query_mask = mask if query_mask is None and query.shape[2] == key.shape[2] else query_mask
     if mask is None and query_mask is None:
         return attend(query, key, value)
     return _masked(attend, query, key, value, mask, query_mask)
+
+
+def _unknown(length: int) -> bool:
+    """Whether a program is being exported that is to read any length: it cannot branch on this one."""
+    return isinstance(length, torch.SymInt)
 
 
 def _packed(
@@ -201,6 +209,8 @@ def _packed(
         k = k.unflatten(0, (count, key_length)).transpose(1, 2)
         v = v.unflatten(0, (count, key_length)).transpose(1, 2)
         outputs.append(attend(q, k, v).transpose(1, 2).flatten(0, 1))
+    if not outputs:  # a batch of no documents
+        return torch.zeros_like(query)
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
 
@@ -287,7 +297,8 @@ def _nystrom(
 ) -> Tensor:
     exact_length = max(num_landmarks, softmax_max_length)
     exact = partial(_softmax, scale=scale, conv_weight=None, dropout_p=dropout_p)
-    if min(query.shape[2], key.shape[2]) <= exact_length:
+    known = not _unknown(query.shape[2]) and not _unknown(key.shape[2])
+    if known and min(query.shape[2], key.shape[2]) <= exact_length:
         context = exact(query, key, value, key_lengths=key_lengths)
     else:
         context = _through_landmarks(
@@ -304,16 +315,21 @@ def _nystrom(
         )
         if key_lengths is not None:
             # In self-attention the short documents' rows are few as well.
-            rows = exact_length if query_lengths is key_lengths else query.shape[2]
             few = key_lengths.clamp(max=exact_length)
-            short = exact(query[:, :, :rows], key[:, :, :exact_length], value[:, :, :exact_length], key_lengths=few)
-            short = F.pad(short, (0, 0, 0, query.shape[2] - rows))
+            rows = _resize(query, exact_length) if query_lengths is key_lengths else query
+            short = exact(rows, _resize(key, exact_length), _resize(value, exact_length), key_lengths=few)
+            short = _resize(short, query.shape[2])
             context = torch.where((key_lengths <= exact_length)[:, None, None, None], short, context)
         if query_lengths is not None and query_lengths is not key_lengths:
-            short = exact(query[:, :, :exact_length], key, value, key_lengths=key_lengths)
-            short = F.pad(short, (0, 0, 0, query.shape[2] - exact_length))
+            short = exact(_resize(query, exact_length), key, value, key_lengths=key_lengths)
+            short = _resize(short, query.shape[2])
             context = torch.where((query_lengths <= exact_length)[:, None, None, None], short, context)
     return context if conv_weight is None else context + _convolved(query, value, conv_weight)
+
+
+def _resize(x: Tensor, size: int) -> Tensor:
+    """(B, H, N, D) to (B, H, size, D): rows past N repeat its last one, for a caller that does not look at them."""
+    return x.index_select(2, torch.arange(size, device=x.device).clamp(max=x.shape[2] - 1))
 
 
 def _through_landmarks(
