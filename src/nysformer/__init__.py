@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from nysformer.models import (
         from_bert as from_bert,
     )
+    from nysformer.models import (
+        optimize as optimize,
+    )
 
 __version__ = _installed_version("nysformer")
 
@@ -55,9 +58,10 @@ _HOME = {
     "NystromformerModel": "nysformer.models",
     "NystromformerPreTrainedModel": "nysformer.models",
     "from_bert": "nysformer.models",
+    "optimize": "nysformer.models",
 }
 
-__all__ = ["__version__", "ops", *_HOME]  # noqa: PLE0604
+__all__ = ["__version__", "ops", *_HOME]
 
 
 def __getattr__(name: str) -> Any:

@@ -39,7 +39,10 @@ def evaluate(
         ),
     ] = None,
     tokens_per_batch: Annotated[int, typer.Option(min=1, metavar="TOKENS", help="Real tokens a batch.")] = 8192,
-    dtype: Annotated[Literal["float32", "bfloat16"], typer.Option(help="Of weights and arithmetic.")] = "float32",
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "int8"],
+        typer.Option(help="Of weights and arithmetic; int8 is for the CPU, with bfloat16 where the processor has it."),
+    ] = "float32",
     device: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps.", show_default="the first GPU, else the CPU"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -11,7 +11,7 @@ from nysformer.data.stream import BadRecord, Document
 from nysformer.data.tokens import encode_labels
 from nysformer.errors import NysformerError
 from nysformer.inference.metrics import classification_metrics
-from nysformer.inference.predict import TOKENS_PER_BATCH, Predictor
+from nysformer.inference.predict import TOKENS_PER_BATCH, Precision, Predictor
 
 __all__ = ["evaluate"]
 
@@ -24,7 +24,7 @@ def evaluate(
     label_column: str = "label",
     max_length: int | None = None,
     tokens_per_batch: int = TOKENS_PER_BATCH,
-    dtype: Literal["float32", "bfloat16"] = "float32",
+    dtype: Precision = "float32",
     device: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Shapes: B batch, N padded length, C labels.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -18,11 +18,12 @@ from nysformer.data.encode import Encoded, check_max_length, encode
 from nysformer.data.stream import BadRecord, Document, Item, Waiting
 from nysformer.errors import NysformerError
 from nysformer.inference.load import check_model, label_names, load_classifier, load_tokenizer
-from nysformer.models import NystromformerForSequenceClassification
+from nysformer.models import NystromformerForSequenceClassification, optimize
 
-__all__ = ["DTYPES", "TOKENS_PER_BATCH", "Prediction", "Predictor", "Scored"]
+__all__ = ["PRECISIONS", "TOKENS_PER_BATCH", "Precision", "Prediction", "Predictor", "Scored"]
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+Precision = Literal["float32", "bfloat16", "int8"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 TOKENS_PER_BATCH = 8192
 """Real tokens a batch; more is no faster on a CPU."""
@@ -142,30 +143,36 @@ class Predictor:
         *,
         max_length: int | None = None,
         tokens_per_batch: int = TOKENS_PER_BATCH,
-        dtype: Literal["float32", "bfloat16"] = "float32",
+        dtype: Precision = "float32",
         device: str | None = None,
     ) -> "Predictor":
-        """Load a model folder, such as `nysformer finetune` writes.
+        """Load a model folder, such as `nysformer finetune` writes; on a CPU the model goes through `optimize`.
 
         Args:
             model_dir: the folder, model and tokenizer in it.
             max_length, tokens_per_batch: see the class.
-            dtype: of weights and arithmetic; the logits are float32 always.
+            dtype: of weights and arithmetic; the logits are float32 always. "int8" is the CPU's: the encoder's products
+                in int8, the rest in bfloat16 where the processor has it.
             device: as torch names it ("cpu", "cuda:1", "mps"); None: the first GPU there is, else the CPU.
 
         Raises:
             NysformerError: no such folder, a damaged or untrained checkpoint, no tokenizer, an unknown dtype or device.
         """
-        if dtype not in DTYPES:
-            raise NysformerError(f"unknown dtype {dtype!r}; choose {' or '.join(DTYPES)}")
+        if dtype not in PRECISIONS:
+            raise NysformerError(f"unknown dtype {dtype!r}; choose {', '.join(PRECISIONS)}")
         check_model(model_dir)
         tokenizer = load_tokenizer(model_dir)
-        model = load_classifier(model_dir, dtype=DTYPES[dtype])
+        model = load_classifier(model_dir)
         place = device or _first_device()
-        try:
-            model = model.to(place)
-        except (RuntimeError, AssertionError) as error:  # torch's word for an unknown device, and for one not built in
-            raise NysformerError(f"device {place!r} cannot be used ({str(error).splitlines()[0]})") from error
+        if place == "cpu":
+            model = optimize(model, quantize="int8") if dtype == "int8" else optimize(model, dtype=dtype)
+        elif dtype == "int8":
+            raise NysformerError(f"dtype int8 runs on a CPU only, not on {place}; choose float32 or bfloat16")
+        else:
+            try:
+                model = model.to(place, {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype])
+            except (RuntimeError, AssertionError) as error:  # torch's word for an unknown device, or one not built in
+                raise NysformerError(f"device {place!r} cannot be used ({str(error).splitlines()[0]})") from error
         return cls(model, tokenizer, max_length=max_length, tokens_per_batch=tokens_per_batch)
 
     def predict(self, documents: Iterable[str | Item]) -> Iterator[Prediction | BadRecord]:

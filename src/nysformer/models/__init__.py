@@ -10,6 +10,7 @@ from nysformer.models.heads import (
     NystromformerForSequenceClassification,
     NystromformerForTokenClassification,
 )
+from nysformer.models.optimization import optimize
 
 __all__ = [
     "NystromformerConfig",
@@ -22,4 +23,5 @@ __all__ = [
     "NystromformerModel",
     "NystromformerPreTrainedModel",
     "from_bert",
+    "optimize",
 ]

@@ -5,6 +5,7 @@ Shapes: B batch, N padded length, T packed tokens, E hidden size, L layers, H he
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -135,6 +136,18 @@ class NystromformerPreTrainedModel(PreTrainedModel):
     _no_split_modules = ["NystromformerLayer", "Embeddings"]  # noqa: RUF012
     # Old checkpoints carry these buffers.
     _keys_to_ignore_on_load_unexpected = [r"embeddings\.position_ids", r"embeddings\.token_type_ids"]  # noqa: RUF012
+
+    is_optimized = False
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """Write the model folder, as transformers does.
+
+        Raises:
+            NysformerError: the model came out of `optimize`, whose packed weights no folder can hold.
+        """
+        if self.is_optimized:
+            raise NysformerError("an optimized model cannot be saved: save the model it was made from")
+        super().save_pretrained(save_directory, *args, **kwargs)
 
     def prune_heads(self, heads_to_prune: dict[int, list[int]]) -> None:
         """Remove attention heads for good, their convolution kernels too; saved and loaded with the configuration.
