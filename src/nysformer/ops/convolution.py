@@ -34,8 +34,8 @@ def depthwise_convolution(value: Tensor, weight: Tensor) -> Tensor:
         with torch.autocast("cpu", enabled=False):
             return depthwise_convolution(value.float(), weight.float()).to(value.dtype)
     # One channel a head and width, the sequence as image height, channels last: a view of packed rows in and out, and
-    # two to five times the speed of H channels on an (N, D) image. That form's weight gradient is also wrong on a CPU, without a
-    # word, from 41 taps on where the document has as many tokens as the kernel (torch 2.13.0's oneDNN, AVX2 and up).
+    # two to five times the speed of H channels on an (N, D) image. That form's weight gradient is also wrong on a CPU,
+    # without a word, from 41 taps on where a document is no shorter than the kernel (torch 2.13.0, oneDNN with AVX2).
     channels = value.transpose(1, 2).reshape(batch, length, 1, heads * width).permute(0, 3, 1, 2)
     kernels = weight.expand(heads, width, kernel_size, 1).reshape(heads * width, 1, kernel_size, 1)
     convolved = F.conv2d(channels, kernels, padding=(kernel_size // 2, 0), groups=heads * width)
