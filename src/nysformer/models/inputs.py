@@ -62,7 +62,7 @@ def first_tokens(hidden: Tensor, mask: Tensor | None) -> Tensor:
     if mask is None:
         return hidden[:, 0]
     first = mask.to(torch.uint8).argmax(dim=1)
-    return hidden[torch.arange(len(hidden), device=hidden.device), first]
+    return hidden[torch.arange(hidden.shape[0], device=hidden.device), first]
 
 
 @dataclass(frozen=True)

@@ -173,11 +173,13 @@ def _dispatch(
         return _packed(attend, query, key, value, as_layout(offsets), keys)
     if key_offsets is not None:
         raise ValueError("key_offsets belong to the packed form: pass offsets too")
+    unknown = _unknown(query.shape[2]) or _unknown(key.shape[2])
+    if mask is None and unknown:
+        mask = torch.ones(key.shape[0], key.shape[2], dtype=torch.bool, device=key.device)
     if query_mask is None and query.shape[2] == key.shape[2]:
         query_mask = mask
-    if mask is None and _unknown(key.shape[2]):
-        mask = torch.ones(key.shape[0], key.shape[2], dtype=torch.bool, device=key.device)
-        query_mask = mask if query_mask is None and query.shape[2] == key.shape[2] else query_mask
+    if query_mask is None and unknown:
+        query_mask = torch.ones(query.shape[0], query.shape[2], dtype=torch.bool, device=query.device)
     if mask is None and query_mask is None:
         return attend(query, key, value)
     return _masked(attend, query, key, value, mask, query_mask)

@@ -23,7 +23,7 @@ class Layout:
     attention together.
 
     Args:
-        lengths: K lengths, in packed order; a length of 0 is a document without a token.
+        lengths: K lengths, in packed order; a length of 0 is a document without a token. None: the whole of `shape`.
         shape: (B, N) of the padded form, where there is one.
         index: (T,) int64, the flat position b * N + n in the padded form that each packed row comes from; None where
             the packed rows are the padded form itself, read row by row.
@@ -42,9 +42,9 @@ class Layout:
     """
 
     def __init__(
-        self, lengths: Sequence[int], *, shape: tuple[int, int] | None = None, index: Tensor | None = None
+        self, lengths: Sequence[int] | None, *, shape: tuple[int, int] | None = None, index: Tensor | None = None
     ) -> None:
-        self.lengths = tuple(lengths)
+        self._lengths = None if lengths is None else tuple(lengths)
         self.shape = shape
         self.index = index
 
@@ -63,7 +63,15 @@ class Layout:
     @classmethod
     def dense(cls, batch: int, length: int) -> Layout:
         """The layout of a (B, N) batch without padding."""
-        return cls([length] * batch, shape=(batch, length))
+        return cls(None, shape=(batch, length))
+
+    @cached_property
+    def lengths(self) -> tuple[int, ...]:
+        """K lengths, in packed order. Made on demand: a traced program may not list the documents of a batch."""
+        if self._lengths is not None:
+            return self._lengths
+        batch, length = self.padded_shape
+        return (length,) * batch
 
     @property
     def num_tokens(self) -> int:
