@@ -149,6 +149,7 @@ def train_and_compare(
     systems: dict[str, Mapping[str, Any]] = _baselines(corpus, encoder)
     console.print(f"baselines: fitted, on {corpus.documents['test']:,} documents of groups that training does not hold")
 
+    shutil.rmtree(output / "training", ignore_errors=True)  # of a demo before, whole or killed
     training = finetune(
         FinetuneOptions(
             model=str(encoder),
@@ -157,7 +158,6 @@ def train_and_compare(
             output=str(output / "training"),
             time_limit=options.minutes,
             seed=options.seed,
-            overwrite=(output / "training" / "run.json").is_file(),
             **recipe,
         ),
         console=console,
