@@ -43,6 +43,12 @@ if TYPE_CHECKING:
     from nysformer.models import (
         optimize as optimize,
     )
+    from nysformer.models import (
+        register as register,
+    )
+    from nysformer.models import (
+        unregister as unregister,
+    )
 
 __version__ = _installed_version("nysformer")
 
@@ -58,6 +64,8 @@ _HOME = {
     "NystromformerModel": "nysformer.models",
     "NystromformerPreTrainedModel": "nysformer.models",
     "from_bert": "nysformer.models",
+    "register": "nysformer.models",
+    "unregister": "nysformer.models",
     "optimize": "nysformer.models",
 }
 

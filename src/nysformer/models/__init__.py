@@ -11,6 +11,7 @@ from nysformer.models.heads import (
     NystromformerForTokenClassification,
 )
 from nysformer.models.optimization import optimize
+from nysformer.models.registration import register, unregister
 
 __all__ = [
     "NystromformerConfig",
@@ -24,4 +25,6 @@ __all__ = [
     "NystromformerPreTrainedModel",
     "from_bert",
     "optimize",
+    "register",
+    "unregister",
 ]
