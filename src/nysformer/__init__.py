@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nysformer import ops as ops
     from nysformer.errors import NysformerError as NysformerError
+    from nysformer.layers import NystromAttention as NystromAttention
     from nysformer.models import (
         NystromformerConfig as NystromformerConfig,
     )
@@ -54,6 +55,7 @@ __version__ = _installed_version("nysformer")
 
 _HOME = {
     "NysformerError": "nysformer.errors",
+    "NystromAttention": "nysformer.layers",
     "NystromformerConfig": "nysformer.models",
     "NystromformerForMaskedLM": "nysformer.models",
     "NystromformerForMultipleChoice": "nysformer.models",

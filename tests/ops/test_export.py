@@ -1,4 +1,4 @@
-"""One exported program reads documents on both sides of the landmarks, of lengths and batches it was never traced at."""
+"""One exported program reads documents on both sides of the landmarks, of any length and batch."""
 
 from typing import Any
 

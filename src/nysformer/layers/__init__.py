@@ -4,5 +4,14 @@ from nysformer.layers.attention import MAX_MAP_BYTES, SelfAttention
 from nysformer.layers.embeddings import Embeddings
 from nysformer.layers.encoder import EncoderLayer
 from nysformer.layers.feed_forward import Intermediate, ResidualOutput
+from nysformer.layers.nystrom_attention import NystromAttention
 
-__all__ = ["MAX_MAP_BYTES", "Embeddings", "EncoderLayer", "Intermediate", "ResidualOutput", "SelfAttention"]
+__all__ = [
+    "MAX_MAP_BYTES",
+    "Embeddings",
+    "EncoderLayer",
+    "Intermediate",
+    "NystromAttention",
+    "ResidualOutput",
+    "SelfAttention",
+]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-__all__ = ["MAX_PINV_ITERATIONS", "iterative_pinv"]
+__all__ = ["MAX_PINV_ITERATIONS", "iterative_pinv", "newton_steps"]
 
 MAX_PINV_ITERATIONS = 12
 
@@ -41,13 +41,18 @@ def iterative_pinv(matrix: Tensor, iterations: int = 6, *, per_head_start: bool 
         raise ValueError(f"pinv_iterations is {iterations}: choose 1 to {MAX_PINV_ITERATIONS} (6 is the method's)")
     column_sums = matrix.sum(dim=-2, keepdim=True)
     start = column_sums.amax(dim=-1 if per_head_start else (-3, -1), keepdim=True)
-    inverse = (matrix.transpose(-1, -2) / start).flatten(0, -3)
-    kernel = matrix.flatten(0, -3)
-    identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    return newton_steps(matrix, matrix.transpose(-1, -2) / start, iterations)
+
+
+def newton_steps(matrix: Tensor, inverse: Tensor, iterations: int) -> Tensor:
+    """The iteration alone, from the given first guess: (..., M, M) twice to (..., M, M)."""
+    shape = matrix.shape
+    kernel, inverse = matrix.flatten(0, -3), inverse.flatten(0, -3)
+    identity = torch.eye(shape[-1], dtype=matrix.dtype, device=matrix.device)
     quarter_13, identity_15 = 13 / 4 * identity, 15 * identity
     for _ in range(iterations):
         # Sums ride on the products (baddbmm): at M = 64 what this costs is mostly the number of calls.
         product = torch.bmm(kernel, inverse)
         inner = torch.baddbmm(identity_15, product, 7 * identity - product, alpha=-1)
         inverse = torch.bmm(inverse, torch.baddbmm(quarter_13, product, inner, alpha=-0.25))
-    return inverse.view(matrix.shape)
+    return inverse.view(shape)
