@@ -35,7 +35,8 @@ def segment_means(x: Tensor, num_landmarks: int, mask: Tensor | None = None) -> 
     accumulator = torch.promote_types(x.dtype, torch.float32)
     if mask is None:
         if length > 0 and length % num_landmarks == 0:
-            return x.unflatten(2, (num_landmarks, -1)).mean(dim=3, dtype=accumulator).to(x.dtype)
+            # Half precision is summed in float32 here as well, without a float32 copy of x.
+            return x.unflatten(2, (num_landmarks, -1)).mean(dim=3)
         segment = _segment(torch.arange(length, device=x.device), length, num_landmarks)
         counts = torch.bincount(segment, minlength=num_landmarks).view(1, 1, -1, 1)
         # Heads last: in the packed batch a token's heads are neighbours, and this view of it is free.
