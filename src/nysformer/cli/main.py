@@ -5,6 +5,8 @@ import sys
 import typer
 from rich.console import Console
 
+from nysformer.cli.bench import bench
+from nysformer.cli.convert import convert
 from nysformer.cli.demo import demo
 from nysformer.cli.evaluate import evaluate
 from nysformer.cli.finetune import FilesCommand, finetune
@@ -22,6 +24,8 @@ app.command(cls=FilesCommand)(finetune)
 app.command()(evaluate)
 app.command()(predict)
 app.command()(demo)
+app.command()(bench)
+app.command()(convert)
 
 
 def main() -> None:

@@ -1,0 +1,106 @@
+"""What a conversion is told and what it gives."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from safetensors import SafetensorError
+from transformers import PreTrainedModel
+
+from nysformer.errors import NysformerError
+from nysformer.models.encoder import NystromformerPreTrainedModel
+
+__all__ = ["UNREADABLE", "Conversion", "ConversionOptions", "one_line", "parts", "refuse_pickle"]
+
+# What the readers of configuration, safetensors and pickled weights raise on bytes that are none.
+UNREADABLE = (
+    EOFError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversionOptions:
+    """What a conversion may be told; None for what the source says.
+
+    Attributes:
+        max_position_embeddings: tokens a document may have; the source's table is tiled up to there.
+        num_landmarks: landmarks a head; 64 where the source has none.
+        conv_kernel_size: odd; of a new convolution, which starts at zero. Sources with one keep theirs.
+        softmax_max_length: up to how many tokens a document gets softmax attention.
+        num_attention_heads: of the authors' checkpoints without convolution, which do not say.
+        allow_pickle: read pickled weights too, by torch's reader that builds nothing but tensors.
+    """
+
+    max_position_embeddings: int | None = None
+    num_landmarks: int | None = None
+    conv_kernel_size: int | None = None
+    softmax_max_length: int | None = None
+    num_attention_heads: int | None = None
+    allow_pickle: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """A converted model, and what it is to be compared with.
+
+    Attributes:
+        kind: what the source is.
+        model: the result, in eval mode, in the dtype of the source.
+        reference: the source, as transformers runs it.
+        readable: tokens of the longest document that the reference reads.
+        only_length: the one length the reference runs at; None for any up to `readable`.
+        softmax_until: tokens up to which the reference runs softmax attention.
+        landmarks: how many it approximates through beyond.
+        dropped: parts of the source that are not in the result.
+    """
+
+    kind: str
+    model: NystromformerPreTrainedModel
+    reference: PreTrainedModel
+    readable: int
+    softmax_until: int
+    only_length: int | None = None
+    landmarks: int | None = None
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def exact_length(self) -> int:
+        """Tokens up to which the result runs softmax attention: approximation begins after them."""
+        config = self.model.config
+        return max(config.num_landmarks, config.softmax_max_length)
+
+    def is_exact(self, tokens: int) -> bool:
+        """Whether the result computes for that length what the reference does."""
+        if tokens > max(self.softmax_until, self.exact_length):
+            return self.landmarks == self.model.config.num_landmarks
+        return tokens <= min(self.softmax_until, self.exact_length)
+
+
+def refuse_pickle(path: Path | None, name: str) -> NoReturn:
+    """Raise the error of a source that has only pickled weights, or none."""
+    if path is None:
+        raise NysformerError(f"{name}: no weights (model.safetensors) in the folder; copy the checkpoint again")
+    raise NysformerError(
+        f"{path}: pickled weights, which can run code where they are read; if you trust the origin, add --allow-pickle"
+    )
+
+
+def parts(keys: Iterable[str]) -> tuple[str, ...]:
+    """The modules that those weights belong to, such as `model.pooler`."""
+    return tuple(sorted({key.rpartition(".")[0] or key for key in keys}))
+
+
+def one_line(error: Exception) -> str:
+    """What an error of another library says, without line breaks."""
+    return " ".join(str(error).split()) or type(error).__name__
