@@ -25,6 +25,9 @@ __all__ = ["landmark_inverse", "nystrom_attention", "softmax_attention"]
 
 Offsets = Layout | Sequence[int] | Tensor
 
+# Queries a block of half precision inference takes at a time, see `_read_landmarks`.
+HALF_ROWS = 512
+
 
 def softmax_attention(
     query: Tensor,
@@ -358,7 +361,19 @@ def _through_landmarks(
     summary = F.scaled_dot_product_attention(query_landmarks, key, value, attn_mask=bias, scale=scale)
     with torch.autocast(query.device.type, enabled=False):
         weighted = (inverse @ summary.to(inverse.dtype)).to(summary.dtype)
-    return F.scaled_dot_product_attention(query, key_landmarks, weighted, scale=scale)
+    return _read_landmarks(query, key_landmarks, weighted, scale)
+
+
+def _read_landmarks(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+    """softmax(scale * Q K~^T) W: (B, H, N, D) over (B, H, M, D) twice."""
+    half_on_cpu = query.is_cpu and query.dtype in (torch.bfloat16, torch.float16)
+    if not half_on_cpu or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return F.scaled_dot_product_attention(query, keys, values, scale=scale)
+    # SDPA's CPU kernel gains nothing from half precision; plain products over a block of rows take a third of its
+    # time, and the block's (rows, M) scores never leave the cache.
+    scaled = (keys * scale).transpose(-1, -2)
+    blocks = [(rows @ scaled).softmax(dim=-1) @ values for rows in query.split(HALF_ROWS, dim=2)]
+    return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=2)
 
 
 def _convolved(query: Tensor, value: Tensor, conv_weight: Tensor) -> Tensor:
