@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow bench lint clean
 
 demo: .venv/demo
 	$(BIN)/nysformer demo
@@ -13,6 +13,15 @@ test: .venv/test
 
 test-slow: .venv/test
 	$(BIN)/pytest -m slow
+
+# On a machine that does nothing else. The accuracy of low precision is measured on the demo's model, made if absent.
+bench: .venv/demo runs/demo/metrics.json
+	set -e; for name in startup parity forward train corpus scaling memory quality accuracy; do \
+		$(BIN)/nysformer bench $$name; done
+	$(BIN)/nysformer bench table
+
+runs/demo/metrics.json: | .venv/demo
+	$(BIN)/nysformer demo
 
 lint: .venv/dev
 	$(BIN)/ruff check .

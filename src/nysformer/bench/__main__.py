@@ -1,21 +1,27 @@
-"""`python -m nysformer.bench NAME [--output FOLDER]`: run one benchmark, print its table, keep its figures."""
+"""`python -m nysformer.bench NAME`: run one benchmark, print its table, keep its figures; or print the table of all."""
 
 import argparse
+import sys
 from pathlib import Path
 
-from nysformer.bench.parity import measure_parity
-from nysformer.bench.record import write_record
-
-BENCHMARKS = {"parity": measure_parity}
+from nysformer.bench.registry import BENCHMARKS, RESULTS, TABLE, run
+from nysformer.errors import NysformerError
 
 
 def main() -> None:
-    """Parse, run, write."""
+    """Parse and run; a user's mistake is one line on standard error and exit code 2."""
     parser = argparse.ArgumentParser(prog="python -m nysformer.bench", description=__doc__)
-    parser.add_argument("name", choices=sorted(BENCHMARKS))
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"), help="folder of the result files")
-    arguments = parser.parse_args()
-    write_record(BENCHMARKS[arguments.name](), arguments.output)
+    parser.add_argument("name", choices=[*BENCHMARKS, TABLE])
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result files")
+    parser.add_argument("--rounds", type=int, help="turns a candidate; minima are kept")
+    parser.add_argument("--lengths", type=int, nargs="+", help="tokens a document")
+    parser.add_argument("--model", type=Path, help="model folder of the benchmark `accuracy`")
+    arguments = vars(parser.parse_args())
+    try:
+        run(arguments.pop("name"), arguments.pop("output"), **arguments)
+    except NysformerError as error:
+        print(f"nysformer: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

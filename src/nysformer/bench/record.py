@@ -7,14 +7,20 @@ import json
 import os
 import platform
 import subprocess
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
+
+from nysformer.data.atomic import write_atomically
+from nysformer.errors import NysformerError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Record", "show_table", "write_record"]
 
@@ -30,40 +36,70 @@ class Record:
         command: what to run for the same figures.
         rows: the figures, one dictionary a row, all with the same keys.
         notes: settings and anything a reader of the figures has to know.
+        bars: what the figures have to reach and whether they do, rows of `nysformer.bench.bars`.
+        plot: a matplotlib figure, written beside the file as PNG.
     """
 
     name: str
     command: str
     rows: list[dict[str, Any]]
     notes: dict[str, Any] = field(default_factory=dict)
+    bars: list[dict[str, Any]] = field(default_factory=list)
+    plot: Figure | None = None
 
 
 def write_record(record: Record, folder: Path) -> Path:
-    """Write `<date>-<name>.json` atomically, print its path and, last, the record as one line of JSON."""
+    """Write `<date>-<name>.json`, and the plot beside it, whole; print their paths and, last, the record as JSON.
+
+    Raises:
+        NysformerError: the folder cannot be written.
+    """
+    measured = {key: getattr(record, key) for key in ("name", "command", "rows", "notes", "bars")}
     taken = {
         "date": datetime.date.today().isoformat(),
         "commit": _commit(),
         "machine": _machine(),
         "versions": {package: _version(package) for package in _PACKAGES},
     }
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{taken['date']}-{record.name}.json"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps({**asdict(record), **taken}, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if record.plot is not None:
+            temporary = path.with_suffix(".tmp.png")
+            record.plot.savefig(temporary, dpi=150)
+            os.replace(temporary, path.with_suffix(".png"))
+            print(f"plot written to {path.with_suffix('.png')}")
+    except OSError as error:
+        raise NysformerError(f"{folder}: cannot be written ({error.strerror}); name another folder") from error
+    with write_atomically(path) as file:
+        file.write(json.dumps({**measured, **taken}, indent=1) + "\n")
     print(f"written to {path}")
-    print(json.dumps({"benchmark": record.name, "rows": record.rows}))
+    print(json.dumps({"benchmark": record.name, "rows": record.rows, "bars": record.bars}))
     return path
 
 
 def show_table(title: str, rows: list[dict[str, Any]]) -> None:
-    """Print rows with the same keys; floats with three significant digits."""
+    """Print rows with the same keys; floats with three significant digits, nothing for None. No rows, no table."""
+    if not rows:
+        return
     table = Table(title=title, title_justify="left")
     for column in rows[0]:
-        table.add_column(column, justify="left" if isinstance(rows[0][column], str) else "right")
+        text = isinstance(rows[0][column], str)
+        table.add_column(column.replace("_", " "), justify="left" if text else "right", no_wrap=text)
     for row in rows:
-        table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
-    Console().print(table)
+        table.add_row(*(_cell(value) for value in row.values()))
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160  # a file has room
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _commit() -> str | None:
