@@ -18,6 +18,20 @@ __all__ = ["MAX_MAP_BYTES", "SelfAttention"]
 MAX_MAP_BYTES = 8 * 2**30
 
 
+class HeadKernels(nn.Conv2d):
+    """A kernel a head, (H, 1, k, 1). Calling it gives the kernels, which the attention applies in its own layout.
+
+    It is called for them, rather than asked for its weight, so that whoever moves weights around a module's call finds
+    it like any other: offloading and sharding hang on that.
+    """
+
+    def __init__(self, num_heads: int, kernel_size: int) -> None:
+        super().__init__(num_heads, num_heads, (kernel_size, 1), groups=num_heads, bias=False)
+
+    def forward(self) -> Tensor:  # type: ignore[override]  # nothing is convolved here
+        return self.weight
+
+
 class SelfAttention(nn.Module):
     """Project to queries, keys and values, attend within each document, convolve the values.
 
@@ -61,9 +75,7 @@ class SelfAttention(nn.Module):
         self.query = nn.Linear(hidden_size, num_heads * head_size)
         self.key = nn.Linear(hidden_size, num_heads * head_size)
         self.value = nn.Linear(hidden_size, num_heads * head_size)
-        self.conv: nn.Conv2d | None = None
-        if conv_kernel_size is not None:
-            self.conv = nn.Conv2d(num_heads, num_heads, (conv_kernel_size, 1), groups=num_heads, bias=False)
+        self.conv = None if conv_kernel_size is None else HeadKernels(num_heads, conv_kernel_size)
 
     def forward(
         self,
@@ -113,7 +125,7 @@ class SelfAttention(nn.Module):
     def _attend(
         self, query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = None, offsets: Layout | None = None
     ) -> Tensor:
-        conv_weight = None if self.conv is None else self.conv.weight
+        conv_weight = None if self.conv is None else self.conv()
         dropout_p = self.dropout if self.training else 0.0
         if self.num_landmarks is None:
             return softmax_attention(
@@ -161,7 +173,7 @@ class SelfAttention(nn.Module):
             v = v.transpose(0, 1)
             heads = full[row, self._heads(v), columns[:, None], columns].to(v.dtype) @ v
             if self.conv is not None and v.shape[1] > 0:
-                convolved = depthwise_convolution(v[None], self.conv.weight)[0]
+                convolved = depthwise_convolution(v[None], self.conv())[0]
                 heads = heads + (convolved if head_mask is None else convolved * head_mask.to(v.dtype)[:, None, None])
             contexts.append(heads.transpose(0, 1).flatten(-2))
         return torch.cat(contexts), full
