@@ -191,6 +191,8 @@ def test_refusals(make: Make, tmp_path: Path) -> None:
     config = json.loads((ours / "config.json").read_text())
     (ours / "config.json").write_text(json.dumps(config | {"architectures": ["NystromformerForPoetry"]}))
     refused("is a NystromformerForPoetry", ours)
+    (ours / "config.json").write_text(json.dumps(config | {"num_landmarks": "eight"}))
+    refused("cannot be read", ours)
     (ours / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
     refused("is missing", ours)
 

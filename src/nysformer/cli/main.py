@@ -10,6 +10,7 @@ from nysformer.cli.convert import convert
 from nysformer.cli.demo import demo
 from nysformer.cli.evaluate import evaluate
 from nysformer.cli.finetune import FilesCommand, finetune
+from nysformer.cli.inspect import inspect
 from nysformer.cli.predict import predict
 from nysformer.errors import NysformerError
 
@@ -26,6 +27,7 @@ app.command()(predict)
 app.command()(demo)
 app.command()(bench)
 app.command()(convert)
+app.command()(inspect)
 
 
 def main() -> None:
