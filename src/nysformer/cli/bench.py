@@ -5,20 +5,14 @@ from typing import Annotated
 
 import typer
 
+from nysformer.bench.registry import BENCHMARKS, RESULTS, TABLE
+
 __all__ = ["bench"]
 
 
 def bench(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME",
-            help="forward, train, corpus, scaling, memory, quality, startup, accuracy, parity; or table.",
-        ),
-    ],
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the result files.")] = Path(
-        "benchmarks/results"
-    ),
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"{', '.join(BENCHMARKS)}; or {TABLE}.")],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the result files.")] = RESULTS,
     rounds: Annotated[
         int | None,
         typer.Option(min=1, help="Turns a candidate; the least time counts.", show_default="the benchmark's own"),
