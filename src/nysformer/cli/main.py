@@ -9,6 +9,7 @@ from nysformer.cli.bench import bench
 from nysformer.cli.convert import convert
 from nysformer.cli.demo import demo
 from nysformer.cli.evaluate import evaluate
+from nysformer.cli.export import export
 from nysformer.cli.finetune import FilesCommand, finetune
 from nysformer.cli.inspect import inspect
 from nysformer.cli.predict import predict
@@ -27,6 +28,7 @@ app.command()(predict)
 app.command()(demo)
 app.command()(bench)
 app.command()(convert)
+app.command()(export)
 app.command()(inspect)
 
 

@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
@@ -14,10 +14,28 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from nysformer.errors import NysformerError
-from nysformer.models import NystromformerConfig, NystromformerForSequenceClassification
+from nysformer.models import (
+    NystromformerConfig,
+    NystromformerForMaskedLM,
+    NystromformerForMultipleChoice,
+    NystromformerForQuestionAnswering,
+    NystromformerForSequenceClassification,
+    NystromformerForTokenClassification,
+    NystromformerModel,
+    NystromformerPreTrainedModel,
+)
 
-__all__ = ["check_model", "label_names", "load_classifier", "load_tokenizer"]
+__all__ = ["check_model", "has_tokenizer", "label_names", "load_classifier", "load_model", "load_tokenizer"]
 
+Model = TypeVar("Model", bound=NystromformerPreTrainedModel)
+MODELS: tuple[type[NystromformerPreTrainedModel], ...] = (
+    NystromformerModel,
+    NystromformerForMaskedLM,
+    NystromformerForSequenceClassification,
+    NystromformerForMultipleChoice,
+    NystromformerForTokenClassification,
+    NystromformerForQuestionAnswering,
+)
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "vocab.json")
 BERT_SHAPED = ("bert",)
@@ -83,6 +101,12 @@ def _folder_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def has_tokenizer(source: str | Path) -> bool:
+    """Whether a model folder has a tokenizer inside; taken for granted for a name on the hub."""
+    folder = Path(source)
+    return not folder.is_dir() or any((folder / name).is_file() for name in TOKENIZERS)
+
+
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     """The tokenizer saved beside a model.
 
@@ -92,9 +116,8 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     Raises:
         NysformerError: there is none, or it cannot be read.
     """
-    folder = Path(source)
-    if folder.is_dir() and not any((folder / name).is_file() for name in TOKENIZERS):
-        raise NysformerError(f"{folder}: no tokenizer in the folder; save it there: tokenizer.save_pretrained(folder)")
+    if not has_tokenizer(source):
+        raise NysformerError(f"{source}: no tokenizer in the folder; save it there: tokenizer.save_pretrained(folder)")
     try:
         # With the configuration in hand: AutoTokenizer would read it with transformers' own class, which refuses some
         # of what ours allows, such as no convolution.
@@ -120,6 +143,41 @@ def load_classifier(
         NysformerError: as `check_model`; a configuration with impossible values; weights that are damaged, missing,
             left over, or of other shapes than the configuration's; without `new_head`, no trained head.
     """
+    config = _read_config(source, hub, overrides)
+    model, headless = _read_weights(NystromformerForSequenceClassification, source, config, dtype)
+    if headless and not new_head:
+        raise NysformerError(
+            f"{source}: no trained classification head of {config.num_labels} labels in the checkpoint "
+            f"({min(headless)}); train one with `nysformer finetune`"
+        )
+    return model
+
+
+def load_model(
+    source: str | Path, *, hub: bool = False, dtype: Any = None, **overrides: Any
+) -> NystromformerPreTrainedModel:
+    """The model that a checkpoint names itself, backbone or one of the five heads, whole, in evaluation mode.
+
+    Args:
+        source, hub, dtype, overrides: as in `load_classifier`.
+
+    Raises:
+        NysformerError: as `load_classifier`; a configuration that names none of our models.
+    """
+    config = _read_config(source, hub, overrides)
+    known = {kind.__name__: kind for kind in MODELS}
+    name = (config.architectures or [NystromformerModel.__name__])[0]
+    if name not in known:
+        raise NysformerError(f"{source}: its config.json names a {name}; one of {', '.join(known)} can be read")
+    model, headless = _read_weights(known[name], source, config, dtype)
+    if headless:
+        raise NysformerError(
+            f"{source}: the checkpoint of a {name} without its head ({min(headless)}); train or save it again"
+        )
+    return model
+
+
+def _read_config(source: str | Path, hub: bool, overrides: dict[str, Any]) -> NystromformerConfig:
     check_model(source, hub=hub)
     try:
         config = NystromformerConfig.from_pretrained(str(source), **overrides)
@@ -128,9 +186,16 @@ def load_classifier(
         raise
     except _UNREADABLE as error:
         raise NysformerError(f"{source}: its config.json is not usable ({_one_line(error)}); mend it") from error
+    return config
+
+
+def _read_weights(
+    kind: type[Model], source: str | Path, config: NystromformerConfig, dtype: Any
+) -> tuple[Model, set[str]]:
+    """The model, and the weights of its head that the checkpoint does not have in that shape."""
     try:
         with _quiet():
-            model, info = NystromformerForSequenceClassification.from_pretrained(
+            model, info = kind.from_pretrained(
                 str(source),
                 config=config,
                 dtype=dtype or "float32",
@@ -144,20 +209,15 @@ def load_classifier(
             f"{source}: its weights cannot be read ({_one_line(error)}); copy or train the model again"
         ) from error
     missing = set(info["missing_keys"]) | {key for key, *_ in info["mismatched_keys"]}
-    body = f"{model.base_model_prefix}."
+    body = "" if kind is NystromformerModel else f"{kind.base_model_prefix}."
     # A head of another task is left aside in silence; a layer that the configuration does not know is not.
     wrong = {key for key in missing if key.startswith(body)}
-    wrong |= {key for key in info["unexpected_keys"] if key.startswith((body, "encoder.", "embeddings."))}
+    wrong |= {key for key in info["unexpected_keys"] if key.startswith((body or "encoder.", "encoder.", "embeddings."))}
     if wrong:
         raise NysformerError(
             f"{source}: {len(wrong)} weights do not match its config.json ({min(wrong)}); copy or train the model again"
         )
-    if missing and not new_head:
-        raise NysformerError(
-            f"{source}: no trained classification head of {config.num_labels} labels in the checkpoint "
-            f"({min(missing)}); train one with `nysformer finetune`"
-        )
-    return model
+    return model, missing
 
 
 def label_names(config: NystromformerConfig) -> list[str]:
