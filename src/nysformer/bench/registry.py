@@ -23,6 +23,7 @@ BENCHMARKS = {
     "quality": "measure_quality",
     "startup": "measure_startup",
     "accuracy": "measure_accuracy",
+    "bags": "measure_bags",
 }
 TABLE = "table"
 RESULTS = Path("benchmarks/results")
