@@ -29,6 +29,7 @@ from nysformer.errors import NysformerError
 from nysformer.inference.load import check_model, load_classifier, load_tokenizer
 from nysformer.models import NystromformerForSequenceClassification
 from nysformer.training.callbacks import ProgressBar, RunKeeper, history
+from nysformer.training.card import CARD, write_run_card
 from nysformer.training.corpus import Corpus, build_corpus, read_documents
 from nysformer.training.folder import RunFolder
 from nysformer.training.options import FinetuneOptions, FinetuneResult
@@ -45,9 +46,10 @@ def finetune(options: FinetuneOptions, *, console: Console | None = None) -> Fin
     """Fine-tune a Nyströmformer to classify documents; the best checkpoint becomes the model in `options.output`.
 
     The folder holds `model.safetensors`, `config.json` with the label names, the tokenizer, `metrics.json` (the
-    validation documents at the best checkpoint), `history.jsonl` (the training curve), `run.json` (options, versions,
-    documents, outcome), `logs` (TensorBoard) and `checkpoints` (the best and the last, to resume from). Every file is
-    whole at any moment: a killed run is taken up with `resume`, one that is complete only writes its outcome again.
+    validation documents at the best checkpoint), `history.jsonl` (the training curve), `README.md` (a model card),
+    `run.json` (options, versions, documents, outcome), `logs` (TensorBoard) and `checkpoints` (the best and the last,
+    to resume from). Every file is whole at any moment: a killed run is taken up with `resume`, one that is complete
+    only writes its outcome again.
 
     Args:
         options: see `FinetuneOptions`.
@@ -240,5 +242,6 @@ def _finish(
     files = folder.publish(folder.path / best)
     folder.write_json("metrics.json", metrics)
     folder.write_lines("history.jsonl", entries)
-    folder.write_json("run.json", {**run, "outcome": outcome, "files": files})
+    write_run_card(folder.path, run, metrics)
+    folder.write_json("run.json", {**run, "outcome": outcome, "files": [*files, CARD]})
     return FinetuneResult(output=folder.path, metrics=metrics, truncated=corpus.truncated, **outcome)
