@@ -24,6 +24,7 @@ BENCHMARKS = {
     "startup": "measure_startup",
     "accuracy": "measure_accuracy",
     "bags": "measure_bags",
+    "compatibility": "measure_compatibility",
 }
 TABLE = "table"
 RESULTS = Path("benchmarks/results")
