@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from transformers.utils import logging
 
-from nysformer.bench import conversions, ecosystem
+from nysformer.bench import conversions, departures, ecosystem
 from nysformer.bench.record import Record, show_table
 from nysformer.data.atomic import write_atomically
 
@@ -112,6 +112,42 @@ ROWS: tuple[Row, ...] = (
         "in: saved, loaded and merged",
         "tests/models/test_ecosystem.py::test_lora_is_trained_saved_loaded_and_merged",
         ecosystem.lora_merged,
+    ),
+    Row(
+        "nystrom-attention 0.0.14's layer",
+        "in: `NystromAttention(compat=True)`",
+        "tests/layers/test_nystrom_attention.py::test_compat_has_the_packages_numbers",
+        departures.layer_in,
+    ),
+    Row(
+        "our `NystromAttention(compat=True)`",
+        "out: nystrom-attention 0.0.14's layer",
+        "tests/layers/test_nystrom_attention.py::test_state_dicts_and_settings_both_ways",
+        departures.layer_out,
+    ),
+    Row(
+        "MiniLM, converted",
+        "out: sentence-transformers after `nysformer.register()`",
+        "tests/models/test_sentence_transformers.py::test_converted_minilm_keeps_its_embeddings",
+        departures.sentence_vectors,
+    ),
+    Row(
+        "our folder",
+        "out: ONNX Runtime, by `nysformer export`",
+        "tests/inference/test_export.py::test_onnx",
+        departures.exported("onnx"),
+    ),
+    Row(
+        "our folder",
+        "out: `torch.export`, by `nysformer export`",
+        "tests/inference/test_export.py::test_torch_export",
+        departures.exported("torch-export"),
+    ),
+    Row(
+        "our model",
+        "out: `torch.compile(fullgraph=True, dynamic=True)`",
+        "tests/inference/test_export.py::test_compiled_for_any_length",
+        departures.compiled,
     ),
 )
 
