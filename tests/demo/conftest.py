@@ -31,7 +31,12 @@ def corpus(tmp_path: Path) -> LicenceCorpus:
             for number in range(count):
                 label = number % 3
                 words = ["".join(draw.choices(LETTERS[8 * label : 8 * label + 9], k=3)) for _ in range(10 + number)]
-                row = {"id": f"{split}-{number}", "label": ["by", "gpl", "mit"][label], "text": " ".join(words)}
+                row = {
+                    "id": f"{split}-{number}",
+                    "label": ["by", "gpl", "mit"][label],
+                    "group": number,
+                    "text": " ".join(words),
+                }
                 file.write(json.dumps(row) + "\n")
     return LicenceCorpus(directory=directory, documents=documents, groups=84, seed=0, package="letters 1.0")
 

@@ -59,7 +59,7 @@ class LicenceDocument:
 
 @dataclass(frozen=True)
 class LicenceCorpus:
-    """A corpus on disk: three JSONL files with `id`, `label` and `text`, and the split that made them.
+    """A corpus on disk: three JSONL files with `id`, `label`, `group` and `text`, and the split that made them.
 
     `documents` counts by split, `groups` is the number of near-duplicate groups over all of them.
     """
@@ -183,9 +183,14 @@ def _make(directory: Path, recipe: dict[str, Any], documents: Sequence[LicenceDo
     splits = split_by_group(groups, labels, seed=recipe["seed"])
     for split in SPLITS:
         with write_atomically(directory / f"{split}.jsonl") as file:
-            for document, side in zip(documents, splits, strict=True):
+            for document, group, side in zip(documents, groups, splits, strict=True):
                 if side == split:
-                    line = {"id": document.id, "label": document.label, "text": document.text}
+                    line = {
+                        "id": document.id,
+                        "label": document.label,
+                        "group": int(group),
+                        "text": document.text,
+                    }
                     file.write(json.dumps(line) + "\n")
     return write_record(
         directory / SPLIT_FILE,
@@ -215,7 +220,7 @@ def build_licence_corpus(output_dir: Path | str, seed: int = 0) -> LicenceCorpus
     """
     directory = Path(output_dir)
     package = f"{PACKAGE} {_distribution().version}"
-    recipe = {"package": package, "seed": seed, "min_words": MIN_WORDS, "threshold": THRESHOLD}
+    recipe = {"package": package, "seed": seed, "min_words": MIN_WORDS, "threshold": THRESHOLD, "form": 2}
     split = read_record(directory / SPLIT_FILE, recipe)
     if split is None:
         documents = read_licences(licence_data())

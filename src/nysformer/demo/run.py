@@ -23,6 +23,7 @@ from nysformer.demo.baselines import majority_class, tfidf_svm
 from nysformer.demo.compare import comparison_table, verdict
 from nysformer.demo.encoder import convert_minilm
 from nysformer.demo.story import tell
+from nysformer.demo.thin import thin_groups
 from nysformer.errors import NysformerError
 from nysformer.inference.evaluate import evaluate
 from nysformer.inference.load import load_tokenizer
@@ -44,7 +45,7 @@ FIRST_WORDS = 350
 
 # How to use four minutes of two cores; docs/LOG.md says what was tried.
 RECIPE: dict[str, Any] = {
-    "max_length": 512,
+    "max_length": 256,
     "tokens_per_batch": 2048,
     "epochs": 10,
     "learning_rate": 2e-4,
@@ -53,6 +54,10 @@ RECIPE: dict[str, Any] = {
     "log_every": 5,
     "best_metric": "macro_f1",
 }
+
+
+# The largest group of versions is a third of the corpus: what is past this many a group teaches the encoder little.
+VERSIONS_A_GROUP = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,10 +155,13 @@ def train_and_compare(
     console.print(f"baselines: fitted, on {corpus.documents['test']:,} documents of groups that training does not hold")
 
     shutil.rmtree(output / "training", ignore_errors=True)  # of a demo before, whole or killed
+    thinned = output / "train-thinned.jsonl"
+    count = thin_groups(corpus.train, thinned, most=VERSIONS_A_GROUP, seed=options.seed)
+    console.print(f"fine-tuning: on {count:,} documents, at most {VERSIONS_A_GROUP} versions of a text")
     training = finetune(
         FinetuneOptions(
             model=str(encoder),
-            train=(str(corpus.train),),
+            train=(str(thinned),),
             valid=(str(corpus.valid),),
             output=str(output / "training"),
             time_limit=options.minutes,
@@ -193,13 +201,16 @@ def _check_output(output: Path) -> None:
 @contextmanager
 def _quiet_libraries() -> Iterator[None]:
     """What transformers reports on every load and save would bury what the demo says: every part is as it should be."""
-    verbosity = logging.get_verbosity()
+    verbosity, ours = logging.get_verbosity(), logging.get_logger("nysformer")
+    level = ours.level
     logging.set_verbosity_error()
+    ours.setLevel(logging.ERROR)
     try:
         with no_progress_bars():
             yield
     finally:
         logging.set_verbosity(verbosity)
+        ours.setLevel(level)
 
 
 @contextmanager
@@ -254,7 +265,7 @@ def _write(result: DemoResult, corpus: LicenceCorpus, options: DemoOptions, reci
         "systems": result.systems,
         "example": {"document": name, **answer.to_dict()},
         "options": asdict(options),
-        "recipe": dict(recipe),
+        "recipe": {"versions_a_group": VERSIONS_A_GROUP, **recipe},
         "training": {**asdict(result.training), "output": str(result.training.output)},
         "versions": {package: metadata.version(package) for package in ("torch", "transformers", "scikit-learn")}
         | {"nysformer": __version__, "corpus": corpus.package},

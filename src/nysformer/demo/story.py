@@ -29,7 +29,7 @@ def tell(metrics: Mapping[str, Any], corpus: LicenceCorpus, history: Sequence[Ma
             f"{total:,} licence texts, each with the category an expert gave it, in {corpus.groups:,} groups of "
             f"near-duplicates; no group is on two sides of the split. MiniLM, converted to a Nyströmformer that reads "
             f"4,096 tokens, was fine-tuned for {options['minutes']:g} minutes and is measured here on the "
-            f"{corpus.documents['test']:,} test documents, beside baselines trained on the same documents."
+            f"{corpus.documents['test']:,} test documents, beside baselines fitted on all training documents."
         ),
         verdict=metrics["verdict"],
         systems=systems,
@@ -63,6 +63,8 @@ def tell(metrics: Mapping[str, Any], corpus: LicenceCorpus, history: Sequence[Ma
             f"One standard error of an accuracy on {corpus.documents['test']:,} documents is about "
             f"{_standard_error(systems[model]['accuracy'], corpus.documents['test']):.3f}, and more for documents that "
             "come in groups of versions: small differences are chance.",
+            f"The fine-tuning saw at most {recipe['versions_a_group']} documents of a group, the first "
+            f"{recipe['max_length']:,} tokens of each; the baselines all of them.",
             "The test documents are read up to 4,096 tokens; TF-IDF on the whole text reads them to the end.",
         ],
         footer="Where every document went, and why: corpus/split.json. The training curve: training/history.jsonl.",
