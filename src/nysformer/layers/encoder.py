@@ -63,13 +63,17 @@ class EncoderLayer(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """(T, E) with its `Layout`, or (B, N, E) with its mask, to the same shape; see `SelfAttention.forward`."""
         attended, attention_map = self.attention(hidden, documents, head_mask, return_map)
-        rows = self.chunk_size_feed_forward
-        if rows == 0 and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
-            rows = INFERENCE_ROWS
+        inference = not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        rows = self.chunk_size_feed_forward or (INFERENCE_ROWS if inference else 0)
         if rows == 0 or attended.shape[-2] <= rows:
             return self.feed_forward(attended), attention_map
         chunks = attended.split(rows, dim=-2)
-        return torch.cat([self.feed_forward(chunk) for chunk in chunks], dim=-2), attention_map
+        if not inference:
+            return torch.cat([self.feed_forward(chunk) for chunk in chunks], dim=-2), attention_map
+        out = torch.empty_like(attended)  # filled chunk by chunk: a list of them would hold the result twice
+        for chunk, place in zip(chunks, out.split(rows, dim=-2), strict=True):
+            place.copy_(self.feed_forward(chunk))
+        return out, attention_map
 
     def feed_forward(self, attended: Tensor) -> Tensor:
         """(..., E) to (..., E), each token by itself."""

@@ -372,8 +372,12 @@ def _read_landmarks(query: Tensor, keys: Tensor, values: Tensor, scale: float) -
     # SDPA's CPU kernel gains nothing from half precision; plain products over a block of rows take a third of its
     # time, and the block's (rows, M) scores never leave the cache.
     scaled = (keys * scale).transpose(-1, -2)
-    blocks = [(rows @ scaled).softmax(dim=-1) @ values for rows in query.split(HALF_ROWS, dim=2)]
-    return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=2)
+    batch, heads, length, _ = query.shape
+    # Heads of a token are neighbours, as in the packed batch that this goes back to.
+    out = query.new_empty(batch, length, heads, values.shape[-1]).transpose(1, 2)
+    for rows, block in zip(query.split(HALF_ROWS, dim=2), out.split(HALF_ROWS, dim=2), strict=True):
+        block.copy_((rows @ scaled).softmax(dim=-1) @ values)
+    return out
 
 
 def _convolved(query: Tensor, value: Tensor, conv_weight: Tensor) -> Tensor:
