@@ -38,7 +38,7 @@ MODELS: tuple[type[NystromformerPreTrainedModel], ...] = (
 )
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "vocab.json")
-BERT_SHAPED = ("bert",)
+CONVERTIBLE = ("bert", "roberta", "xlm-roberta", "distilbert", "electra")
 
 # What the readers of configuration, safetensors and pickled weights raise on bytes that are none.
 _UNREADABLE = (
@@ -78,9 +78,10 @@ def check_model(source: str | Path, *, hub: bool = False) -> None:
     else:
         raise NysformerError(f"{source}: no such model folder; give the folder that `nysformer finetune` wrote")
     kind = config.get("model_type")
-    if kind in BERT_SHAPED:
+    if kind in CONVERTIBLE:
         raise NysformerError(
-            f"{source}: a {kind} model, not a Nyströmformer; convert it first with nysformer.from_bert"
+            f"{source}: a {kind} model, not a Nyströmformer; convert it first with `nysformer convert`, or in Python with "
+            "nysformer.from_bert"
         )
     if kind != NystromformerConfig.model_type:
         raise NysformerError(
