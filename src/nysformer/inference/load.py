@@ -80,8 +80,8 @@ def check_model(source: str | Path, *, hub: bool = False) -> None:
     kind = config.get("model_type")
     if kind in CONVERTIBLE:
         raise NysformerError(
-            f"{source}: a {kind} model, not a Nyströmformer; convert it first with `nysformer convert` (a BERT in Python: "
-            "nysformer.from_bert)"
+            f"{source}: a {kind} model, not a Nyströmformer; convert it first with `nysformer convert` "
+            "(in Python: nysformer.from_bert, for BERT)"
         )
     if kind != NystromformerConfig.model_type:
         raise NysformerError(
