@@ -116,7 +116,8 @@ def test_an_encoder_classifies_only_after_training(
     capfd.readouterr()
     with pytest.raises(NysformerError, match="no trained classification head of 3 labels"):
         load_classifier(copy)
-    model = load_classifier(copy, new_head=True, num_labels=5)
+    names = dict(enumerate("abcde"))
+    model = load_classifier(copy, new_head=True, id2label=names, label2id={name: i for i, name in names.items()})
     assert model.classifier.out_proj.weight.shape == (5, 32)
     assert torch.equal(
         model.nystromformer.embeddings.word_embeddings.weight, encoder.base_model.embeddings.word_embeddings.weight

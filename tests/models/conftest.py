@@ -85,10 +85,12 @@ def labelled() -> Make:
 
 
 @pytest.fixture
-def warned(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+def warned(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
     """Warnings logged so far by this library and by transformers, as if nothing had been said once before."""
     transformers_logging.warning_once.cache_clear()
     theirs = logging.getLogger("transformers")
+    # Straight to the handler, and only there: whether records also reach the root is up to what else was imported.
+    monkeypatch.setattr(theirs, "propagate", False)
     theirs.addHandler(caplog.handler)
     caplog.set_level(logging.WARNING)
     yield lambda: [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
