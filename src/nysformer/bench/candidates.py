@@ -15,9 +15,10 @@ import transformers
 from torch import Tensor, nn
 
 from nysformer.errors import NysformerError
-from nysformer.layers.fused import PackedLinear, can_pack, can_quantize
+from nysformer.layers.fused import PackedLinear, can_quantize
 from nysformer.models import NystromformerConfig, NystromformerModel
 from nysformer.models.optimization import optimize
+from nysformer.ops import can_pack
 
 __all__ = [
     "BASE",

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nysformer.errors import NysformerError
+from nysformer.layers.linear import Linear
 from nysformer.ops import Layout, attention_map, depthwise_convolution, nystrom_attention, softmax_attention
 
 __all__ = ["MAX_MAP_BYTES", "SelfAttention"]
@@ -72,9 +73,9 @@ class SelfAttention(nn.Module):
         self.pinv_iterations = pinv_iterations
         self.per_head_start = per_head_start
         self.softmax_max_length = softmax_max_length
-        self.query = nn.Linear(hidden_size, num_heads * head_size)
-        self.key = nn.Linear(hidden_size, num_heads * head_size)
-        self.value = nn.Linear(hidden_size, num_heads * head_size)
+        self.query = Linear(hidden_size, num_heads * head_size)
+        self.key = Linear(hidden_size, num_heads * head_size)
+        self.value = Linear(hidden_size, num_heads * head_size)
         self.conv = None if conv_kernel_size is None else HeadKernels(num_heads, conv_kernel_size)
 
     def forward(

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from nysformer.layers.dropout import Dropout
+
 __all__ = ["Embeddings"]
 
 
@@ -38,7 +40,7 @@ class Embeddings(nn.Module):
         self.position_embeddings = None if num_positions is None else nn.Embedding(num_positions, hidden_size)
         self.token_type_embeddings = nn.Embedding(type_vocab_size, hidden_size)
         self.LayerNorm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self,

@@ -4,6 +4,10 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from nysformer.layers.dropout import Dropout
+from nysformer.layers.linear import Linear
+from nysformer.ops import activate
+
 __all__ = ["Intermediate", "ResidualOutput"]
 
 Activation = Callable[[Tensor], Tensor]
@@ -14,11 +18,11 @@ class Intermediate(nn.Module):
 
     def __init__(self, hidden_size: int, intermediate_size: int, activation: Activation) -> None:
         super().__init__()
-        self.dense = nn.Linear(hidden_size, intermediate_size)
+        self.dense = Linear(hidden_size, intermediate_size)
         self.activation = activation
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return self.activation(self.dense(hidden))
+        return activate(self.dense(hidden), self.activation)
 
 
 class ResidualOutput(nn.Module):
@@ -26,9 +30,9 @@ class ResidualOutput(nn.Module):
 
     def __init__(self, in_size: int, hidden_size: int, *, layer_norm_eps: float, dropout: float) -> None:
         super().__init__()
-        self.dense = nn.Linear(in_size, hidden_size)
+        self.dense = Linear(in_size, hidden_size)
         self.LayerNorm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, hidden: Tensor, residual: Tensor) -> Tensor:
         return self.LayerNorm(self.dropout(self.dense(hidden)) + residual)

@@ -14,19 +14,11 @@ from torch import Tensor, nn
 from nysformer.layers.attention import SelfAttention
 from nysformer.layers.encoder import EncoderLayer
 from nysformer.layers.feed_forward import Intermediate, ResidualOutput
+from nysformer.ops import can_pack
 
-__all__ = ["Int8Linear", "PackedLinear", "can_pack", "can_quantize", "fuse_layer"]
+__all__ = ["Int8Linear", "PackedLinear", "can_quantize", "fuse_layer"]
 
 Activation = Callable[[Tensor], Tensor]
-
-
-def can_pack(dtype: torch.dtype) -> bool:
-    """Whether this PyTorch has oneDNN's packed linear layer for that dtype on this processor."""
-    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-        return False
-    if dtype == torch.bfloat16:
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return dtype == torch.float32
 
 
 def can_quantize() -> bool:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from nysformer.errors import NysformerError
 from nysformer.layers.attention import MAX_MAP_BYTES
+from nysformer.layers.linear import Linear
 from nysformer.ops import Layout, attention_factors, attention_rows, depthwise_convolution, nystrom_attention
 from nysformer.ops.front_padded import FrontPadded, front_padding
 from nysformer.ops.pinv import MAX_PINV_ITERATIONS
@@ -86,8 +87,8 @@ class NystromAttention(nn.Module):
         self.eps = eps
         self.compat = compat
         inner = heads * dim_head
-        self.to_qkv = nn.Linear(dim, 3 * inner, bias=False)
-        self.to_out = nn.Sequential(nn.Linear(inner, dim), nn.Dropout(dropout))
+        self.to_qkv = Linear(dim, 3 * inner, bias=False)
+        self.to_out = nn.Sequential(Linear(inner, dim), nn.Dropout(dropout))
         self.res_conv: nn.Conv2d | None = None
         if residual:
             kernel = (residual_conv_kernel, 1)

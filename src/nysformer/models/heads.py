@@ -22,6 +22,7 @@ from transformers.modeling_outputs import (
 )
 
 from nysformer.errors import NysformerError
+from nysformer.layers import Linear
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.encoder import NystromformerModel, NystromformerPreTrainedModel, activation_function
 from nysformer.models.inputs import batch_layout, first_tokens, read_mask, unpack_masked
@@ -121,7 +122,7 @@ class PredictionTransform(nn.Module):
 
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dense = Linear(config.hidden_size, config.hidden_size)
         self.activation = activation_function(config.hidden_act)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
@@ -135,7 +136,7 @@ class LMPredictions(nn.Module):
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__()
         self.transform = PredictionTransform(config)
-        self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
+        self.decoder: nn.Linear = Linear(config.hidden_size, config.vocab_size)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
     def forward(self, hidden: Tensor) -> Tensor:
@@ -195,10 +196,10 @@ class ClassificationHead(nn.Module):
 
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dense = Linear(config.hidden_size, config.hidden_size)
         self.activation = activation_function(config.hidden_act)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.out_proj = nn.Linear(config.hidden_size, config.num_labels)
+        self.out_proj = Linear(config.hidden_size, config.num_labels)
 
     def forward(self, features: Tensor) -> Tensor:
         return self.out_proj(self.dropout(self.activation(self.dense(self.dropout(features)))))
@@ -233,7 +234,7 @@ class NystromformerForTokenClassification(TokenHeadModel):
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__(config)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.classifier = Linear(config.hidden_size, config.num_labels)
         self.post_init()
 
     def logits(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
@@ -248,8 +249,8 @@ class NystromformerForMultipleChoice(HeadModel):
 
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__(config)
-        self.pre_classifier = nn.Linear(config.hidden_size, config.hidden_size)
-        self.classifier = nn.Linear(config.hidden_size, 1)
+        self.pre_classifier = Linear(config.hidden_size, config.hidden_size)
+        self.classifier = Linear(config.hidden_size, 1)
         self.post_init()
 
     def forward(
@@ -306,7 +307,7 @@ class NystromformerForQuestionAnswering(HeadModel):
 
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__(config)
-        self.qa_outputs = nn.Linear(config.hidden_size, 2)
+        self.qa_outputs = Linear(config.hidden_size, 2)
         self.post_init()
 
     def forward(  # type: ignore[override]  # two kinds of labels instead of one

@@ -8,8 +8,9 @@ from typing import Literal, TypeVar
 import torch
 
 from nysformer.errors import NysformerError
-from nysformer.layers.fused import Int8Linear, PackedLinear, can_pack, can_quantize, fuse_layer
+from nysformer.layers.fused import Int8Linear, PackedLinear, can_quantize, fuse_layer
 from nysformer.models.encoder import NystromformerPreTrainedModel
+from nysformer.ops import can_pack
 
 __all__ = ["Precision", "optimize"]
 
