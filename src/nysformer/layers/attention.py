@@ -3,7 +3,7 @@
 Shapes: B batch, N padded length, T packed tokens, E hidden size, H heads, D head width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,15 @@ from torch import Tensor, nn
 
 from nysformer.errors import NysformerError
 from nysformer.layers.linear import Linear
-from nysformer.ops import Layout, attention_map, depthwise_convolution, nystrom_attention, softmax_attention
+from nysformer.ops import (
+    BLOCK_ROWS,
+    Layout,
+    attention_map,
+    depthwise_convolution,
+    nystrom_attention,
+    nystrom_stream,
+    softmax_attention,
+)
 
 __all__ = ["MAX_MAP_BYTES", "SelfAttention"]
 
@@ -102,7 +110,7 @@ class SelfAttention(nn.Module):
             NysformerError: a map past `MAX_MAP_BYTES`.
             ValueError: a map of a dense batch.
         """
-        query, key, value = self.project(hidden)
+        query, (key, value) = self.project_query(hidden), self.project_key_value(hidden)
         if return_map:
             if not isinstance(documents, Layout):
                 raise ValueError("attention maps are made of packed rows: pass a Layout")
@@ -116,12 +124,57 @@ class SelfAttention(nn.Module):
             context = context * head_mask.to(context.dtype)[:, None]
         return context.flatten(-2), None
 
-    def project(self, hidden: Tensor) -> Sequence[Tensor]:
-        """(..., E) to queries, keys and values, each (..., H, D)."""
-        return [
-            projection(hidden).unflatten(-1, (self.num_heads, self.head_size))
-            for projection in (self.query, self.key, self.value)
-        ]
+    def blocks(self, hidden: Tensor, layout: Layout, head_mask: Tensor | None = None) -> Iterator[Tensor]:
+        """The context of packed rows (T, E), (R, H D) at a time, in order; without gradients.
+
+        A long document is projected as it is read, see `nystrom_stream`; short ones share a block.
+        """
+        start = 0
+        for lengths in layout.blocks(BLOCK_ROWS):
+            rows = hidden[start : start + sum(lengths)]
+            start += len(rows)
+            contexts = self._stream(rows) if self._streams(lengths) else [self._attend_rows(rows, Layout(lengths))]
+            for context in contexts:
+                yield (context if head_mask is None else context * head_mask.to(context.dtype)[:, None]).flatten(-2)
+
+    def _streams(self, lengths: tuple[int, ...]) -> bool:
+        """Whether these documents are one long one, and the projections linear: an adapter's need not be."""
+        return (
+            len(lengths) == 1
+            and self.num_landmarks is not None
+            and lengths[0] > max(BLOCK_ROWS, self.num_landmarks, self.softmax_max_length)
+            and self.projects_linearly()
+        )
+
+    def _stream(self, document: Tensor) -> Iterator[Tensor]:
+        assert self.num_landmarks is not None
+        return nystrom_stream(
+            document,
+            self.project_query,
+            self.project_key_value,
+            num_landmarks=self.num_landmarks,
+            pinv_iterations=self.pinv_iterations,
+            per_head_start=self.per_head_start,
+            conv_weight=None if self.conv is None else self.conv(),
+        )
+
+    def _attend_rows(self, rows: Tensor, layout: Layout) -> Tensor:
+        return self._attend(self.project_query(rows), *self.project_key_value(rows), offsets=layout)
+
+    def projects_linearly(self) -> bool:
+        """Whether the projections are linear layers."""
+        return all(isinstance(projection, nn.Linear) for projection in (self.query, self.key, self.value))
+
+    def project_query(self, hidden: Tensor) -> Tensor:
+        """(..., E) to queries (..., H, D)."""
+        return self._split(self.query(hidden))
+
+    def project_key_value(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., E) to keys and values, each (..., H, D)."""
+        return self._split(self.key(hidden)), self._split(self.value(hidden))
+
+    def _split(self, projected: Tensor) -> Tensor:
+        return projected.unflatten(-1, (self.num_heads, self.head_size))
 
     def _attend(
         self, query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = None, offsets: Layout | None = None

@@ -5,13 +5,9 @@ from torch import Tensor, nn
 
 from nysformer.layers.attention import SelfAttention
 from nysformer.layers.feed_forward import Intermediate, ResidualOutput
-from nysformer.ops import Layout
+from nysformer.ops import BLOCK_ROWS, Layout, runs_in_blocks
 
-__all__ = ["INFERENCE_ROWS", "EncoderLayer"]
-
-# Without gradients the feed-forward block takes this many tokens at a time: its widened rows then stay in the
-# processor's cache, and the allocator hands the same memory out again instead of fresh pages.
-INFERENCE_ROWS = 512
+__all__ = ["EncoderLayer"]
 
 
 class AttentionBlock(nn.Module):
@@ -62,19 +58,39 @@ class EncoderLayer(nn.Module):
         return_map: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """(T, E) with its `Layout`, or (B, N, E) with its mask, to the same shape; see `SelfAttention.forward`."""
+        if isinstance(documents, Layout) and not return_map and runs_in_blocks(hidden) and not self._is_watched():
+            return self._in_blocks(hidden, documents, head_mask), None
         attended, attention_map = self.attention(hidden, documents, head_mask, return_map)
-        inference = not torch.is_grad_enabled() and not torch.compiler.is_compiling()
-        rows = self.chunk_size_feed_forward or (INFERENCE_ROWS if inference else 0)
-        if rows == 0 or attended.shape[-2] <= rows:
-            return self.feed_forward(attended), attention_map
-        chunks = attended.split(rows, dim=-2)
-        if not inference:
-            return torch.cat([self.feed_forward(chunk) for chunk in chunks], dim=-2), attention_map
-        out = torch.empty_like(attended)  # filled chunk by chunk: a list of them would hold the result twice
-        for chunk, place in zip(chunks, out.split(rows, dim=-2), strict=True):
-            place.copy_(self.feed_forward(chunk))
-        return out, attention_map
+        return self.feed_forward(attended), attention_map
 
     def feed_forward(self, attended: Tensor) -> Tensor:
-        """(..., E) to (..., E), each token by itself."""
+        """(..., E) to (..., E), each token by itself, `chunk_size_feed_forward` tokens at a time."""
+        rows = self.chunk_size_feed_forward
+        if rows > 0 and attended.shape[-2] > rows:
+            return torch.cat([self.feed_forward(chunk) for chunk in attended.split(rows, dim=-2)], dim=-2)
         return self.output(self.intermediate(attended), attended)
+
+    def _in_blocks(self, hidden: Tensor, layout: Layout, head_mask: Tensor | None) -> Tensor:
+        """The whole layer a block of rows at a time: of a long document, only the values and the result are kept."""
+        out = torch.empty_like(hidden)
+        start = 0
+        for context in self.attention.self.blocks(hidden, layout, head_mask):
+            for rows in context.split(BLOCK_ROWS):
+                place = slice(start, start + len(rows))
+                out[place] = self.feed_forward(self.attention.output(rows, hidden[place]))
+                start = place.stop
+        return out
+
+    def _is_watched(self) -> bool:
+        """Whether anything stands between the modules: a hook, a forward put in place of theirs, or another attention.
+
+        Whoever looks at activations wants them whole, and whoever fetches weights does not want to for every block.
+        """
+        attention = self.attention.self
+        if not isinstance(attention, SelfAttention) or type(attention).forward is not SelfAttention.forward:
+            return True
+        return any(
+            module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
+            for block in self.children()
+            for module in block.modules()
+        )

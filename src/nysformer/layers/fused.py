@@ -6,7 +6,7 @@ also two to three times MKL's in single precision on processors that are not Int
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -83,21 +83,27 @@ Linear = type[PackedLinear] | type[Int8Linear]
 
 
 class FusedSelfAttention(SelfAttention):
-    """Self-attention whose three projections are one product."""
+    """Self-attention whose keys and values are one product."""
 
     def __init__(self, source: SelfAttention, linear: Linear) -> None:
         nn.Module.__init__(self)
         self.__dict__.update({key: value for key, value in source.__dict__.items() if not key.startswith("_")})
         self.training = False
         self.conv = source.conv
-        projections = (source.query, source.key, source.value)
-        self.fused = linear(
-            torch.cat([projection.weight for projection in projections]),
-            torch.cat([projection.bias for projection in projections]),
+        self.fused_query = linear(source.query.weight, source.query.bias)
+        self.fused_key_value = linear(
+            torch.cat([source.key.weight, source.value.weight]), torch.cat([source.key.bias, source.value.bias])
         )
 
-    def project(self, hidden: Tensor) -> Sequence[Tensor]:
-        return self.fused(hidden).unflatten(-1, (3, self.num_heads, self.head_size)).unbind(-3)
+    def projects_linearly(self) -> bool:
+        return True
+
+    def project_query(self, hidden: Tensor) -> Tensor:
+        return self._split(self.fused_query(hidden))
+
+    def project_key_value(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        key, value = self.fused_key_value(hidden).chunk(2, dim=-1)
+        return self._split(key), self._split(value)
 
 
 class FusedIntermediate(nn.Module):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nysformer.layers.encoder import INFERENCE_ROWS
 from nysformer.models.configuration import NystromformerConfig
+from nysformer.ops import BLOCK_ROWS
 
 __all__ = ["Cost", "document_cost"]
 
@@ -58,9 +58,10 @@ def document_cost(config: NystromformerConfig, tokens: int) -> Cost:
         else:
             inverse = heads * _PRODUCTS_A_STEP * config.pinv_iterations * landmarks**3
             attention += 4 * tokens * landmarks * width + 2 * landmarks**2 * width + inverse
-    # Hidden states, queries, keys, values, their context and one copy of it; then the landmarks' square matrices, and
-    # the widened rows of the feed-forward block.
-    floats = 6 * tokens * size + min(tokens, INFERENCE_ROWS) * config.intermediate_size
+    # Hidden states in and out and the values; queries, keys and context whole as well, or of one block of a long
+    # document. Then the widened rows of a block, and the landmarks' square matrices.
+    block = min(tokens, BLOCK_ROWS)
+    floats = 3 * size * (tokens + (tokens if softmax else block)) + block * config.intermediate_size
     if not softmax:
         floats += 3 * config.num_attention_heads * landmarks**2
     return Cost(

@@ -2,14 +2,17 @@
 
 from nysformer.ops import reference
 from nysformer.ops.attention import nystrom_attention, softmax_attention
+from nysformer.ops.blocks import BLOCK_ROWS, runs_in_blocks
 from nysformer.ops.convolution import depthwise_convolution
 from nysformer.ops.landmarks import segment_means
 from nysformer.ops.layout import Layout
 from nysformer.ops.linear import activate, can_pack, linear
 from nysformer.ops.maps import attention_factors, attention_map, attention_rows
 from nysformer.ops.pinv import MAX_PINV_ITERATIONS, iterative_pinv
+from nysformer.ops.stream import nystrom_stream
 
 __all__ = [
+    "BLOCK_ROWS",
     "MAX_PINV_ITERATIONS",
     "Layout",
     "activate",
@@ -21,7 +24,9 @@ __all__ = [
     "iterative_pinv",
     "linear",
     "nystrom_attention",
+    "nystrom_stream",
     "reference",
+    "runs_in_blocks",
     "segment_means",
     "softmax_attention",
 ]

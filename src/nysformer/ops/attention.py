@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nysformer.ops.blocks import BLOCK_ROWS, KeySummary, read_landmarks, runs_in_blocks
 from nysformer.ops.convolution import depthwise_convolution
 from nysformer.ops.landmarks import segment_means
 from nysformer.ops.layout import Layout, as_layout
@@ -24,9 +25,6 @@ from nysformer.ops.pinv import iterative_pinv
 __all__ = ["landmark_inverse", "nystrom_attention", "softmax_attention"]
 
 Offsets = Layout | Sequence[int] | Tensor
-
-# Queries a block of half precision inference takes at a time, see `_read_landmarks`.
-HALF_ROWS = 512
 
 
 def softmax_attention(
@@ -357,26 +355,31 @@ def _through_landmarks(
     inverse = landmark_inverse(query_landmarks, key_landmarks, scale, pinv_iterations, per_head_start)
     if dropout_p > 0.0:
         value = value * F.dropout(value.new_ones(*value.shape[:-1], 1), dropout_p)
-    bias = _key_bias(key_lengths, key.shape[2])
-    summary = F.scaled_dot_product_attention(query_landmarks, key, value, attn_mask=bias, scale=scale)
+    summary = _summarize(query_landmarks, key, value, _key_bias(key_lengths, key.shape[2]), scale)
     with torch.autocast(query.device.type, enabled=False):
-        weighted = (inverse @ summary.to(inverse.dtype)).to(summary.dtype)
-    return _read_landmarks(query, key_landmarks, weighted, scale)
+        weighted = (inverse @ summary.to(inverse.dtype)).to(value.dtype)
+    return _read(query, key_landmarks, weighted, scale)
 
 
-def _read_landmarks(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+def _summarize(query_landmarks: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+    """softmax(scale * Q~ K^T) V: (B, H, M, D) over (B, H, S, D) twice."""
+    if bias is not None or not runs_in_blocks(key):
+        return F.scaled_dot_product_attention(query_landmarks, key, value, attn_mask=bias, scale=scale)
+    summary = KeySummary(query_landmarks, scale)
+    for keys, values in zip(key.split(BLOCK_ROWS, dim=2), value.split(BLOCK_ROWS, dim=2), strict=True):
+        summary.add(keys, values)
+    return summary.result()
+
+
+def _read(query: Tensor, key_landmarks: Tensor, values: Tensor, scale: float) -> Tensor:
     """softmax(scale * Q K~^T) W: (B, H, N, D) over (B, H, M, D) twice."""
-    half_on_cpu = query.is_cpu and query.dtype in (torch.bfloat16, torch.float16)
-    if not half_on_cpu or torch.is_grad_enabled() or torch.compiler.is_compiling():
-        return F.scaled_dot_product_attention(query, keys, values, scale=scale)
-    # SDPA's CPU kernel gains nothing from half precision; plain products over a block of rows take a third of its
-    # time, and the block's (rows, M) scores never leave the cache.
-    scaled = (keys * scale).transpose(-1, -2)
+    if not runs_in_blocks(query):
+        return F.scaled_dot_product_attention(query, key_landmarks, values, scale=scale)
     batch, heads, length, _ = query.shape
     # Heads of a token are neighbours, as in the packed batch that this goes back to.
     out = query.new_empty(batch, length, heads, values.shape[-1]).transpose(1, 2)
-    for rows, block in zip(query.split(HALF_ROWS, dim=2), out.split(HALF_ROWS, dim=2), strict=True):
-        block.copy_((rows @ scaled).softmax(dim=-1) @ values)
+    for rows, place in zip(query.split(BLOCK_ROWS, dim=2), out.split(BLOCK_ROWS, dim=2), strict=True):
+        place.copy_(read_landmarks(rows, key_landmarks, values, scale))
     return out
 
 

@@ -93,6 +93,19 @@ class Layout:
         pairs = zip(self.lengths, key_lengths, strict=True)
         return [(len(list(run)), *pair) for pair, run in groupby(pairs)]
 
+    def blocks(self, rows: int) -> list[tuple[int, ...]]:
+        """The lengths in runs of neighbouring documents: as many as fit that many rows, or one longer one by itself."""
+        runs: list[tuple[int, ...]] = []
+        room = 0
+        for length in self.lengths:
+            if runs and length <= room:
+                runs[-1] = (*runs[-1], length)
+            else:
+                runs.append((length,))
+                room = rows
+            room -= length
+        return runs
+
     def pack(self, padded: Tensor) -> Tensor:
         """(B, N, ...) to (T, ...): the real tokens only. What stands elsewhere is not read."""
         flat = padded.flatten(0, 1)
