@@ -39,3 +39,19 @@ def test_the_padding_row_has_no_gradient() -> None:
     assert gradient is not None
     assert not gradient[1].any()
     assert gradient[5].any()
+
+
+def test_blocks_of_inference_are_the_whole() -> None:
+    torch.manual_seed(0)
+    module = Embeddings(10, 4, 2, num_positions=3000, padding_idx=1, layer_norm_eps=1e-5, dropout=0.0)
+    ids, types, positions = torch.randint(10, (2500,)), torch.randint(2, (2500,)), torch.arange(2500)
+    for given in ({"input_ids": ids}, {"input_ids": None, "inputs_embeds": torch.randn(2500, 4)}):
+        expected = module(**given, token_type_ids=types, position_ids=positions).detach()
+        with torch.no_grad():
+            assert torch.equal(module(**given, token_type_ids=types, position_ids=positions), expected)
+
+    seen: list[int] = []
+    module.LayerNorm.register_forward_hook(lambda _module, inputs, _output: seen.append(len(inputs[0])))
+    with torch.no_grad():
+        module(ids, token_type_ids=types, position_ids=positions)
+    assert seen == [2500]

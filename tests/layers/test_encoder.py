@@ -66,3 +66,66 @@ def test_dropout_in_training_only() -> None:
     assert not torch.equal(module(hidden, layout)[0], module(hidden, layout)[0])
     module.eval()
     assert torch.equal(module(hidden, layout)[0], module(hidden, layout)[0])
+
+
+LONG = (0, 5, 1030, 300, 700, 2500, 20, 8)
+
+
+@pytest.mark.parametrize("landmarks", [8, None, 5000])
+@pytest.mark.parametrize("chunk", [0, 100])
+def test_blocks_of_inference_are_the_whole(landmarks: int | None, chunk: int) -> None:
+    module, layout = layer(chunk).float(), Layout(LONG)
+    module.attention.self.num_landmarks = landmarks
+    hidden, head_mask = torch.randn(sum(LONG), 32), torch.tensor([1.0, 0.0, 0.5, 1.0])
+    expected, _ = module(hidden, layout, head_mask)
+    with torch.no_grad():
+        output, _ = module(hidden, layout, head_mask)
+    torch.testing.assert_close(output, expected.detach(), atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_whoever_looks_inside_sees_whole_documents() -> None:
+    module, layout, hidden = layer().float(), Layout(LONG), torch.randn(sum(LONG), 32)
+    plain, _ = module(hidden, layout)
+    seen: list[int] = []
+    for part in (module.attention.self.query, module.intermediate.dense, module.output):
+        part.register_forward_hook(lambda _module, inputs, _output: seen.append(len(inputs[0])))
+    watched, _ = module(hidden, layout)
+    assert seen == 3 * [sum(LONG)]
+    torch.testing.assert_close(watched, plain, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_an_attention_of_another_kind_is_called() -> None:
+    class Zeros(SelfAttention):
+        def forward(self, hidden, documents, head_mask=None, return_map=False):  # type: ignore[no-untyped-def]
+            return torch.zeros_like(hidden), None
+
+    module, hidden = layer().float(), torch.randn(2000, 32)
+    module.attention.self = Zeros(32, 4, 8, num_landmarks=8)
+    expected = module.feed_forward(module.attention.output(torch.zeros_like(hidden), hidden))
+    torch.testing.assert_close(module(hidden, Layout([2000]))[0], expected)
+
+
+@torch.no_grad()
+def test_projections_that_are_no_linear_layers_are_not_averaged() -> None:
+    """An adapter may bend its input: landmarks are then means of what it gives, not what it gives of means."""
+
+    class Bent(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.abs()
+
+    module, hidden = layer().float(), torch.randn(2000, 32)
+    module.attention.self.query = Bent()
+    with torch.enable_grad():
+        expected, _ = module(hidden, Layout([2000]))
+    torch.testing.assert_close(module(hidden, Layout([2000]))[0], expected.detach(), atol=1e-4, rtol=1e-4)
+
+
+def test_attention_dropout_without_gradients() -> None:
+    module, hidden = layer().float(), torch.randn(2000, 32)
+    module.attention.self.dropout = 0.5
+    with torch.no_grad():
+        assert not torch.equal(module(hidden, Layout([2000]))[0], module(hidden, Layout([2000]))[0])
+        module.eval()
+        assert torch.equal(module(hidden, Layout([2000]))[0], module(hidden, Layout([2000]))[0])

@@ -1,5 +1,7 @@
 """Packing and its way back."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given
@@ -106,3 +108,11 @@ def test_offsets_for_another_number_of_tokens() -> None:
 def test_no_padded_form_without_a_shape() -> None:
     with pytest.raises(ValueError, match="no padded form"):
         Layout([2, 3]).unpack(torch.zeros(5, 1))
+
+
+@given(lengths=st.lists(st.integers(0, 30), max_size=20), rows=st.integers(1, 25))
+def test_blocks_fill_the_rows_and_split_no_document(lengths: list[int], rows: int) -> None:
+    blocks = Layout(lengths).blocks(rows)
+    assert [length for block in blocks for length in block] == lengths
+    assert all(sum(block) <= rows or len([length for length in block if length > 0]) == 1 for block in blocks)
+    assert all(sum(first) + following[0] > rows for first, following in pairwise(blocks))

@@ -138,9 +138,10 @@ class SelfAttention(nn.Module):
                 yield (context if head_mask is None else context * head_mask.to(context.dtype)[:, None]).flatten(-2)
 
     def _streams(self, lengths: tuple[int, ...]) -> bool:
-        """Whether these documents are one long one, and the projections linear: an adapter's need not be."""
+        """Whether it is one long document, nothing is dropped, and projections are linear: an adapter's need not be."""
         return (
             len(lengths) == 1
+            and (self.dropout == 0.0 or not self.training)
             and self.num_landmarks is not None
             and lengths[0] > max(BLOCK_ROWS, self.num_landmarks, self.softmax_max_length)
             and self.projects_linearly()

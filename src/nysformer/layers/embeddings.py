@@ -3,6 +3,8 @@
 from torch import Tensor, nn
 
 from nysformer.layers.dropout import Dropout
+from nysformer.layers.watched import is_watched
+from nysformer.ops import BLOCK_ROWS, runs_in_blocks
 
 __all__ = ["Embeddings"]
 
@@ -51,8 +53,25 @@ class Embeddings(nn.Module):
         inputs_embeds: Tensor | None = None,
     ) -> Tensor:
         """(...) ids, or (..., E) `inputs_embeds` in place of the token embeddings, to (..., E)."""
-        words = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
-        total = words + self.token_type_embeddings(token_type_ids)
+        in_blocks = position_ids.dim() == 1 and runs_in_blocks(self.LayerNorm.weight)
+        if not in_blocks or len(position_ids) <= BLOCK_ROWS or is_watched(*self.children()):
+            return self._embed(input_ids, token_type_ids, position_ids, inputs_embeds)
+        out = self.LayerNorm.weight.new_empty(len(position_ids), len(self.LayerNorm.weight))
+        given = (input_ids, token_type_ids, position_ids, inputs_embeds)
+        for start in range(0, len(out), BLOCK_ROWS):
+            block = slice(start, start + BLOCK_ROWS)
+            out[block] = self._embed(*(None if x is None else x[block] for x in given))
+        return out
+
+    def _embed(
+        self,
+        input_ids: Tensor | None,
+        token_type_ids: Tensor | None,
+        position_ids: Tensor | None,
+        inputs_embeds: Tensor | None,
+    ) -> Tensor:
+        total = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
+        total = total + self.token_type_embeddings(token_type_ids)
         if self.position_embeddings is not None:
             total = total + self.position_embeddings(position_ids)
         return self.dropout(self.LayerNorm(total))

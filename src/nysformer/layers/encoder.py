@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from nysformer.layers.attention import SelfAttention
 from nysformer.layers.feed_forward import Intermediate, ResidualOutput
+from nysformer.layers.watched import is_watched
 from nysformer.ops import BLOCK_ROWS, Layout, runs_in_blocks
 
 __all__ = ["EncoderLayer"]
@@ -58,7 +59,7 @@ class EncoderLayer(nn.Module):
         return_map: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """(T, E) with its `Layout`, or (B, N, E) with its mask, to the same shape; see `SelfAttention.forward`."""
-        if isinstance(documents, Layout) and not return_map and runs_in_blocks(hidden) and not self._is_watched():
+        if isinstance(documents, Layout) and not return_map and runs_in_blocks(hidden) and self._is_open():
             return self._in_blocks(hidden, documents, head_mask), None
         attended, attention_map = self.attention(hidden, documents, head_mask, return_map)
         return self.feed_forward(attended), attention_map
@@ -81,16 +82,8 @@ class EncoderLayer(nn.Module):
                 start = place.stop
         return out
 
-    def _is_watched(self) -> bool:
-        """Whether anything stands between the modules: a hook, a forward put in place of theirs, or another attention.
-
-        Whoever looks at activations wants them whole, and whoever fetches weights does not want to for every block.
-        """
+    def _is_open(self) -> bool:
+        """Whether the layer may be taken apart: nobody looks inside, and the attention is the one that can be."""
         attention = self.attention.self
-        if not isinstance(attention, SelfAttention) or type(attention).forward is not SelfAttention.forward:
-            return True
-        return any(
-            module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
-            for block in self.children()
-            for module in block.modules()
-        )
+        known = isinstance(attention, SelfAttention) and type(attention).forward is SelfAttention.forward
+        return known and not is_watched(*self.children())

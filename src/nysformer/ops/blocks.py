@@ -24,7 +24,7 @@ __all__ = [
 BLOCK_ROWS = 1024
 
 # Rows of a document the banded matrix of a convolution makes at a time.
-_BAND_ROWS = 32
+_BAND_ROWS = 64
 
 
 def runs_in_blocks(x: Tensor) -> bool:

@@ -6,6 +6,8 @@ Shapes: B batch, H heads, N length, M landmarks, D head width.
 import torch
 from torch import Tensor
 
+from nysformer.ops.blocks import BLOCK_ROWS
+
 __all__ = ["segment_means"]
 
 
@@ -35,8 +37,12 @@ def segment_means(x: Tensor, num_landmarks: int, mask: Tensor | None = None) -> 
     accumulator = torch.promote_types(x.dtype, torch.float32)
     if mask is None:
         if length > 0 and length % num_landmarks == 0:
-            # Half precision is summed in float32 here as well, without a float32 copy of x.
-            return x.unflatten(2, (num_landmarks, -1)).mean(dim=3)
+            segments = x.unflatten(2, (num_landmarks, -1))
+            if x.dtype == accumulator:
+                return segments.mean(dim=3)
+            # Half precision is summed in float32 as well, by way of a copy: of some segments at a time, a small one.
+            some = max(1, BLOCK_ROWS * num_landmarks // length)
+            return torch.cat([part.mean(dim=3) for part in segments.split(some, dim=2)], dim=2)
         segment = _segment(torch.arange(length, device=x.device), length, num_landmarks)
         counts = torch.bincount(segment, minlength=num_landmarks).view(1, 1, -1, 1)
         # Heads last: in the packed batch a token's heads are neighbours, and this view of it is free.

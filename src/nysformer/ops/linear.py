@@ -38,7 +38,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`torch.nn.functional.linear`, by oneDNN for float32 on a CPU.
 
     Everywhere else, and where a program is traced, exported, compiled, transformed, watched by a dispatch mode (a
-    counter of FLOPs, for instance) or under autocast, it is that function. `torch.backends.mkldnn.flags(enabled=False)` switches oneDNN off here as well.
+    counter of FLOPs, for instance) or under autocast, it is that function. So it is with oneDNN switched off,
+    `torch.backends.mkldnn.flags(enabled=False)`.
 
     Args:
         x: (..., I). Of what `activate` made, the backward pass keeps the recipe instead of the tensor.

@@ -1,0 +1,18 @@
+"""What counts as somebody looking between the modules."""
+
+from torch import nn
+
+from nysformer.layers.watched import is_watched
+
+
+def test_hooks_and_forwards_put_in_place() -> None:
+    block = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU()))
+    assert not is_watched(block)
+    handle = block[1][0].register_forward_hook(lambda *_: None)
+    assert is_watched(block)
+    handle.remove()
+    handle = block[0].register_forward_pre_hook(lambda *_: None)
+    assert is_watched(nn.ReLU(), block)
+    handle.remove()
+    block[0].forward = lambda x: x  # as accelerate does
+    assert is_watched(block)
