@@ -1,5 +1,6 @@
 """optimize: the same numbers, faster; each precision within its own rounding; refusals."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,31 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(NysformerError, match="save the model it was made from"):
         optimize(model).save_pretrained(tmp_path / "model")
     assert not (tmp_path / "model").exists()
+    with pytest.raises(NysformerError, match="train the model it was made from"):
+        optimize(model).train()
+    with pytest.raises(NysformerError, match="prune the model it was made from"):
+        optimize(model).prune_heads({0: [1]})
+
+
+@pytest.mark.parametrize("quantize", [None, "int8"])
+def test_a_copy_of_a_fast_model_gives_its_numbers(quantize: str | None) -> None:
+    fast = optimize(classifier(), dtype="float32", quantize=quantize)  # type: ignore[arg-type]
+    assert not fast.training
+    assert torch.equal(copy.deepcopy(fast)(*batch()).logits, fast(*batch()).logits)
+
+
+def test_compiled_once_for_all_lengths() -> None:
+    """No graph break, and one program for every length and batch."""
+    model = classifier()
+    fast = optimize(model, dtype="float32")
+    torch._dynamo.reset()
+    compiled = optimize(model, dtype="float32", compile=True)
+    shapes = [(2, 300), (3, 77), (5, 600), (2, 9), (1, 64)]
+    with torch.no_grad():
+        for index, (documents, length) in enumerate(shapes):
+            ids = torch.randint(2, VOCABULARY, (documents, length))
+            # A batch of one is a program of its own to PyTorch, and so may be the first shape.
+            free = index == 0 or documents == 1
+            with torch.compiler.set_stance("default" if free else "fail_on_recompile"):
+                found = compiled(ids, torch.ones_like(ids)).logits
+            torch.testing.assert_close(found, fast(ids).logits, rtol=0, atol=1e-4)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -225,6 +226,37 @@ def test_progress_is_one_bar_with_speed(options: Options, capfd: pytest.CaptureF
     assert lines[-1].startswith("trained ")
     assert "tokens/s" in lines[-1]
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+def test_evaluation_of_a_fast_copy(options: Options, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The copy is what is evaluated, in its precision, and the training goes on as if it were not there."""
+    evaluated: list[torch.dtype] = []
+    step = TokenBudgetTrainer.prediction_step
+
+    def prediction_step(self: TokenBudgetTrainer, *args: Any, **kwargs: Any) -> Any:
+        assert self._fast is not None
+        assert self._fast.is_optimized
+        assert not torch.is_autocast_enabled("cpu")
+        evaluated.append(self._fast.dtype)
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(TokenBudgetTrainer, "prediction_step", prediction_step)
+    fast = finetune(options(max_steps=4, eval_steps=2, bf16=True, eval_dtype=precision))
+    assert set(evaluated) == {torch.float32 if precision == "float32" else evaluated[0]}
+    assert math.isfinite(fast.metrics["loss"])
+    losses = [entry["loss"] for entry in history(fast.output) if "loss" in entry]
+    monkeypatch.undo()
+    plain = finetune(options(max_steps=4, eval_steps=2, bf16=True, output=str(fast.output.parent / "plain")))
+    assert losses == [entry["loss"] for entry in history(plain.output) if "loss" in entry]
+    assert fast.metrics["loss"] == pytest.approx(plain.metrics["loss"], rel=0.1)
+
+
+def test_gradient_checkpointing_changes_no_loss(options: Options) -> None:
+    less = finetune(options(max_steps=3, gradient_checkpointing=True))
+    plain = finetune(options(max_steps=3, output=str(less.output.parent / "plain")))
+    ours, theirs = ([e["loss"] for e in history(run.output) if "loss" in e] for run in (less, plain))
+    assert ours == pytest.approx(theirs, rel=1e-5)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(options: Options) -> None:

@@ -24,6 +24,7 @@ from nysformer.training.options import FinetuneOptions
         ({"warmup_share": 1.0}, "warmup_share: 1.0"),
         ({"max_grad_norm": -1.0}, "max_grad_norm: -1.0 is below 0"),
         ({"best_metric": "f1"}, "best_metric: 'f1' is unknown; there is macro_f1, accuracy, loss"),
+        ({"eval_dtype": "float16"}, "eval_dtype: 'float16' is unknown; there is float32, bfloat16, int8"),
         ({"class_weights": "rare"}, "class_weights: 'rare' is unknown; there is balanced"),
     ],
 )
@@ -36,6 +37,7 @@ def test_what_cannot_be_meant_is_refused(
 
 def test_a_resumed_run_keeps_what_shapes_its_losses(options: Callable[..., FinetuneOptions]) -> None:
     before = json.loads(json.dumps(options().as_json()))
+    options(resume=True, gradient_checkpointing=True).check_resumable(before)  # where memory ran out
     options(resume=True, epochs=9, time_limit=5.0, train=("the same files from elsewhere",)).check_resumable(before)
     for changes in ({"seed": 1}, {"tokens_per_batch": 7}, {"class_weights": "balanced"}, {"bf16": True}):
         with pytest.raises(NysformerError, match=f"{next(iter(changes))} is .*, but the run began with"):

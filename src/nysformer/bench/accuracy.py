@@ -17,7 +17,8 @@ from nysformer.data.stream import BadRecord, Document
 from nysformer.data.tokens import encode_labels
 from nysformer.errors import NysformerError
 from nysformer.inference.metrics import classification_metrics
-from nysformer.inference.predict import Precision, Predictor
+from nysformer.inference.precision import Precision
+from nysformer.inference.predict import Predictor
 from nysformer.layers.fused import can_quantize
 
 __all__ = ["measure_accuracy"]

@@ -14,6 +14,7 @@ from nysformer.bench.candidates import BASE, NOTES, Candidate, Size, build_nysfo
 from nysformer.bench.peak import peak_memory
 from nysformer.bench.record import Record, show_table
 from nysformer.bench.timing import Task, time_interleaved
+from nysformer.training.memory import returned_memory
 
 __all__ = ["measure_train"]
 
@@ -79,6 +80,8 @@ def measure_train(
         "transformers": NOTES["transformers"],
         "step": "mean square of the last hidden states, backward into every weight, gradients dropped; dropout 0.1",
         "peak": "resident memory above what stood with the model built: activations, gradients, buffers",
+        "gradient checkpointing": "as `nysformer finetune --gradient-checkpointing` runs it: freed memory goes back to "
+        "the system",
         "chunk": _CHUNK,
         "layers": size.layers,
         "hidden_size": size.hidden,
@@ -102,9 +105,10 @@ def _make_step(name: str, size: Size, length: int, batch: int) -> Task:
     ids = torch.randint(10, size.vocabulary, (batch, length), generator=torch.Generator().manual_seed(0))
 
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16) if "autocast" in name else nullcontext():
-            hidden = model(input_ids=ids).last_hidden_state
-        hidden.float().square().mean().backward()
-        model.zero_grad(set_to_none=True)
+        with returned_memory() if "checkpointing" in name else nullcontext():
+            with torch.autocast("cpu", torch.bfloat16) if "autocast" in name else nullcontext():
+                hidden = model(input_ids=ids).last_hidden_state
+            hidden.float().square().mean().backward()
+            model.zero_grad(set_to_none=True)
 
     return step

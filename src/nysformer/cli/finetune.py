@@ -152,6 +152,14 @@ def finetune(
     bf16: Annotated[
         bool, typer.Option("--bf16", help="bfloat16 autocast, on a CPU too.", rich_help_panel=_TRAINING)
     ] = False,
+    gradient_checkpointing: Annotated[
+        bool,
+        typer.Option(
+            "--gradient-checkpointing",
+            help="Run each layer again in the backward pass: about half the memory, longer steps.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = False,
     seed: Annotated[
         int,
         typer.Option(
@@ -172,6 +180,14 @@ def finetune(
         Literal["macro_f1", "accuracy", "loss"],
         typer.Option(help="The best checkpoint by this becomes the model.", rich_help_panel=_CHOICE),
     ] = "macro_f1",
+    eval_dtype: Annotated[
+        Literal["float32", "bfloat16", "int8"] | None,
+        typer.Option(
+            help="Evaluate a copy made fast for this processor, in that precision.",
+            show_default="as it trains",
+            rich_help_panel=_CHOICE,
+        ),
+    ] = None,
     log_every: Annotated[
         int,
         typer.Option(metavar="STEPS", help="Between two entries of the training curve.", rich_help_panel=_CHOICE),
@@ -232,6 +248,8 @@ def finetune(
         max_grad_norm=max_grad_norm,
         class_weights=None if class_weights == "none" else class_weights,
         bf16=bf16,
+        gradient_checkpointing=gradient_checkpointing,
+        eval_dtype=eval_dtype,
         seed=seed,
         eval_per_epoch=eval_per_epoch,
         eval_steps=eval_steps,

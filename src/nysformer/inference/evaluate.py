@@ -11,7 +11,8 @@ from nysformer.data.stream import BadRecord, Document
 from nysformer.data.tokens import encode_labels
 from nysformer.errors import NysformerError
 from nysformer.inference.metrics import classification_metrics
-from nysformer.inference.predict import TOKENS_PER_BATCH, Precision, Predictor
+from nysformer.inference.precision import Precision
+from nysformer.inference.predict import TOKENS_PER_BATCH, Predictor
 
 __all__ = ["evaluate"]
 

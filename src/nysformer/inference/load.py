@@ -24,6 +24,7 @@ from nysformer.models import (
     NystromformerModel,
     NystromformerPreTrainedModel,
 )
+from nysformer.models.foreign import FAMILIES
 
 __all__ = ["check_model", "has_tokenizer", "label_names", "load_classifier", "load_model", "load_tokenizer"]
 
@@ -38,7 +39,6 @@ MODELS: tuple[type[NystromformerPreTrainedModel], ...] = (
 )
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "vocab.json")
-CONVERTIBLE = ("bert", "roberta", "xlm-roberta", "distilbert", "electra")
 
 # What the readers of configuration, safetensors and pickled weights raise on bytes that are none.
 _UNREADABLE = (
@@ -78,7 +78,7 @@ def check_model(source: str | Path, *, hub: bool = False) -> None:
     else:
         raise NysformerError(f"{source}: no such model folder; give the folder that `nysformer finetune` wrote")
     kind = config.get("model_type")
-    if kind in CONVERTIBLE:
+    if kind in FAMILIES:
         raise NysformerError(
             f"{source}: a {kind} model, not a Nyströmformer; convert it first with `nysformer convert` "
             "(in Python: nysformer.from_bert, for BERT)"

@@ -6,7 +6,7 @@ Shapes: B batch, N padded length, C labels.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,12 +18,11 @@ from nysformer.data.encode import Encoded, check_max_length, encode
 from nysformer.data.stream import BadRecord, Document, Item, Waiting
 from nysformer.errors import NysformerError
 from nysformer.inference.load import check_model, label_names, load_classifier, load_tokenizer
-from nysformer.models import NystromformerForSequenceClassification, optimize
+from nysformer.inference.precision import PRECISIONS, Precision, fast_copy
+from nysformer.models import NystromformerForSequenceClassification
 
-__all__ = ["PRECISIONS", "TOKENS_PER_BATCH", "Precision", "Prediction", "Predictor", "Scored"]
+__all__ = ["TOKENS_PER_BATCH", "Prediction", "Predictor", "Scored"]
 
-Precision = Literal["float32", "bfloat16", "int8"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 TOKENS_PER_BATCH = 8192
 """Real tokens a batch; more is no faster on a CPU."""
@@ -165,7 +164,7 @@ class Predictor:
         model = load_classifier(model_dir)
         place = device or _first_device()
         if place == "cpu":
-            model = optimize(model, quantize="int8") if dtype == "int8" else optimize(model, dtype=dtype)
+            model = fast_copy(model, dtype)
         elif dtype == "int8":
             raise NysformerError(f"dtype int8 runs on a CPU only, not on {place}; choose float32 or bfloat16")
         else:

@@ -7,6 +7,7 @@ also two to three times MKL's in single precision on processors that are not Int
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,14 @@ def can_quantize() -> bool:
     return hasattr(torch.ops.onednn, "qlinear_pointwise") and can_pack(torch.float32)
 
 
-class PackedLinear:
+class FusedProduct:
+    """What never changes once it is made, so that copies of a model may share it."""
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self
+
+
+class PackedLinear(FusedProduct):
     """activation(x W^T + b) + residual in one product: (..., in) to (..., out).
 
     Args:
@@ -49,7 +57,7 @@ class PackedLinear:
         return out if self.after is None else self.after(out)
 
 
-class Int8Linear:
+class Int8Linear(FusedProduct):
     """The same with int8 weights, a scale an output, and activations quantised as they come, a scale a call.
 
     That scale follows the largest activation of the call, so a document's numbers move with its batch mates, within

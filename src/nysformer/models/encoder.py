@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -145,9 +145,22 @@ class NystromformerPreTrainedModel(PreTrainedModel):
         Raises:
             NysformerError: the model came out of `optimize`, whose packed weights no folder can hold.
         """
-        if self.is_optimized:
-            raise NysformerError("an optimized model cannot be saved: save the model it was made from")
+        self._check_not_optimized("saved: save")
         super().save_pretrained(save_directory, *args, **kwargs)
+
+    def train(self, mode: bool = True) -> Self:
+        """As `torch.nn.Module.train`.
+
+        Raises:
+            NysformerError: the model came out of `optimize`, and has neither gradients nor dropout in its layers.
+        """
+        if mode:
+            self._check_not_optimized("trained: train")
+        return super().train(mode)
+
+    def _check_not_optimized(self, what: str) -> None:
+        if self.is_optimized:
+            raise NysformerError(f"an optimized model cannot be {what} the model it was made from")
 
     def prune_heads(self, heads_to_prune: dict[int, list[int]]) -> None:
         """Remove attention heads for good, their convolution kernels too; saved and loaded with the configuration.
@@ -157,7 +170,9 @@ class NystromformerPreTrainedModel(PreTrainedModel):
 
         Raises:
             NysformerError: a layer or head that does not exist, or a layer left without a head. Nothing is pruned then.
+                Or the model came out of `optimize`.
         """
+        self._check_not_optimized("pruned: prune")
         before = dict(self.config.pruned_heads or {})
         after = {
             layer: sorted({*before.get(layer, []), *heads_to_prune.get(layer, [])})

@@ -32,6 +32,7 @@ from nysformer.training.callbacks import ProgressBar, RunKeeper, history
 from nysformer.training.card import CARD, write_run_card
 from nysformer.training.corpus import Corpus, build_corpus, read_documents
 from nysformer.training.folder import RunFolder
+from nysformer.training.memory import returned_memory
 from nysformer.training.options import FinetuneOptions, FinetuneResult
 from nysformer.training.schedule import Clock, Schedule
 from nysformer.training.trainer import Evaluation, TokenBudgetTrainer, weighted_loss
@@ -72,6 +73,10 @@ def finetune(options: FinetuneOptions, *, console: Console | None = None) -> Fin
     folder = RunFolder(Path(options.output))
     if not options.resume and folder.path.resolve() == Path(options.model).resolve():
         raise NysformerError(f"{folder.path}: both the model to begin with and the output; name another output folder")
+    if options.eval_dtype is not None and torch.cuda.is_available():
+        raise NysformerError(
+            f"eval_dtype {options.eval_dtype} is for a CPU, and this run trains on a GPU; leave it out"
+        )
     folder.check(resume=options.resume, overwrite=options.overwrite)
     before = folder.read_json("run.json") if options.resume else None
     if before is not None:
@@ -159,6 +164,7 @@ def _train(
         train_batches=train_batches,
         eval_batches=valid_batches,
         schedule=schedule,
+        eval_dtype=options.eval_dtype,
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_loss_func=_loss(options, corpus),
         compute_metrics=evaluation,
@@ -170,7 +176,8 @@ def _train(
     trainer.remove_callback(PrinterCallback)
     bar = ProgressBar(console, schedule)
     trainer.add_callback(bar)
-    with no_progress_bars(), nullcontext() if console.quiet else bar.bar:
+    memory = returned_memory() if options.gradient_checkpointing else nullcontext()
+    with no_progress_bars(), nullcontext() if console.quiet else bar.bar, memory:
         trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
     return schedule, trainer.state
 
@@ -190,6 +197,7 @@ def _arguments(options: FinetuneOptions, folder: RunFolder, steps: int, steps_an
         weight_decay=options.weight_decay,
         max_grad_norm=options.max_grad_norm,
         bf16=options.bf16,
+        activation_checkpointing=options.gradient_checkpointing,
         use_cpu=not torch.cuda.is_available(),
         seed=options.seed,
         eval_strategy="steps",

@@ -11,7 +11,7 @@ __all__ = ["FinetuneOptions", "FinetuneResult"]
 # What a resumed run may be told anew; everything else shapes the numbers and must stay.
 _FREE_ON_RESUME = {
     *("model", "train", "valid", "output", "text_column", "label_column"),
-    *("epochs", "max_steps", "time_limit", "resume", "overwrite"),
+    *("epochs", "max_steps", "time_limit", "gradient_checkpointing", "resume", "overwrite"),
 }
 
 
@@ -42,6 +42,11 @@ class FinetuneOptions:
         class_weights: "balanced" weighs a document's training loss with documents / (labels * documents of its
             label); validation counts every document alike.
         bf16: bfloat16 autocast.
+        gradient_checkpointing: keep each layer's input alone and run the layer again in the backward pass: longer
+            steps, in much less memory.
+        eval_dtype: "bfloat16" or "int8" evaluates, during the run, a copy of the model that `nysformer.optimize` made
+            ("int8" with bfloat16 around the products where the processor has it), "float32" the like in single
+            precision; None evaluates as it trains. On a CPU only.
         eval_per_epoch: evaluations, and checkpoints, an epoch.
         eval_steps: evaluate every so many steps instead.
         best_metric: of the validation documents, by which the best checkpoint is chosen.
@@ -70,6 +75,8 @@ class FinetuneOptions:
     max_grad_norm: float = 1.0
     class_weights: Literal["balanced"] | None = None
     bf16: bool = False
+    gradient_checkpointing: bool = False
+    eval_dtype: Literal["float32", "bfloat16", "int8"] | None = None
     eval_per_epoch: int = 1
     eval_steps: int | None = None
     best_metric: Literal["macro_f1", "accuracy", "loss"] = "macro_f1"
@@ -104,7 +111,11 @@ class FinetuneOptions:
             raise NysformerError(f"warmup_share: {self.warmup_share} is not a share from 0 to below 1")
         if self.valid_share is not None and not 0 < self.valid_share < 1:
             raise NysformerError(f"valid_share: {self.valid_share} is not a share between 0 and 1")
-        for name, known in (("best_metric", ("macro_f1", "accuracy", "loss")), ("class_weights", (None, "balanced"))):
+        for name, known in (
+            ("best_metric", ("macro_f1", "accuracy", "loss")),
+            ("class_weights", (None, "balanced")),
+            ("eval_dtype", (None, "float32", "bfloat16", "int8")),
+        ):
             if getattr(self, name) not in known:
                 words = ", ".join(str(value) for value in known if value)
                 raise NysformerError(f"{name}: {getattr(self, name)!r} is unknown; there is {words}")

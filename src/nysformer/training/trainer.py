@@ -2,16 +2,20 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import datasets
 import torch
 from torch.utils.data import DataLoader
 from transformers import EvalPrediction, Trainer
+from transformers.trainer_utils import EvalLoopOutput
 
 from nysformer.data.batches import TokenBudgetBatchSampler
 from nysformer.errors import NysformerError
 from nysformer.inference.metrics import classification_metrics
+from nysformer.inference.precision import Precision, fast_copy
+from nysformer.models import NystromformerPreTrainedModel
 from nysformer.training.schedule import Schedule
 
 __all__ = ["Evaluation", "TokenBudgetTrainer", "weighted_loss"]
@@ -52,6 +56,7 @@ class TokenBudgetTrainer(Trainer):
         train_batches: indices of the training documents, a step each.
         eval_batches: indices of the validation documents.
         schedule: of the learning rate.
+        eval_dtype: evaluate a copy made for inference, in that precision; None evaluates the model itself.
         kwargs: of `Trainer`; `args.max_steps` is the schedule's.
     """
 
@@ -61,6 +66,7 @@ class TokenBudgetTrainer(Trainer):
         train_batches: TokenBudgetBatchSampler,
         eval_batches: TokenBudgetBatchSampler,
         schedule: Schedule,
+        eval_dtype: Precision | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -69,6 +75,8 @@ class TokenBudgetTrainer(Trainer):
         self.train_batches = train_batches
         self.eval_batches = eval_batches
         self.schedule = schedule
+        self.eval_dtype = eval_dtype
+        self._fast: NystromformerPreTrainedModel | None = None  # the copy, while an evaluation runs
         # The loss is a mean over the documents of one batch, and a step is one batch.
         self.model_accepts_loss_kwargs = False
 
@@ -79,6 +87,26 @@ class TokenBudgetTrainer(Trainer):
     def get_eval_dataloader(self, eval_dataset: datasets.Dataset | None = None) -> DataLoader[Any]:
         """The validation documents in order of length."""
         return self._loader(self.eval_dataset, self.eval_batches)
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        """As `Trainer.evaluation_loop`, of the copy in `eval_dtype` where there is one."""
+        if self.eval_dtype is None:
+            return super().evaluation_loop(*args, **kwargs)
+        self._fast = fast_copy(self.model, self.eval_dtype)
+        if "forward" in vars(self._fast):
+            del self._fast.forward  # accelerate's, which would autocast
+        try:
+            return super().evaluation_loop(*args, **kwargs)
+        finally:
+            self._fast = None
+
+    def prediction_step(self, model: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+        """As `Trainer.prediction_step`, with the copy."""
+        return super().prediction_step(self._fast or model, *args, **kwargs)
+
+    def compute_loss_context_manager(self) -> AbstractContextManager[None]:
+        """Autocast where it is asked for; the copy has its precision already."""
+        return super().compute_loss_context_manager() if self._fast is None else nullcontext()
 
     def _loader(self, dataset: datasets.Dataset, batches: TokenBudgetBatchSampler) -> DataLoader[Any]:
         loader: DataLoader[Any] = DataLoader(dataset, batch_sampler=batches, collate_fn=self.data_collator)
