@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,8 @@ from nysformer.models.inputs import FIRST_POSITION, EncoderInputs
 from nysformer.models.pruning import prune_layer
 
 __all__ = ["NystromformerLayer", "NystromformerModel", "NystromformerPreTrainedModel", "activation_function"]
+
+Model = TypeVar("Model", bound="NystromformerPreTrainedModel")
 
 logger = logging.get_logger(__name__)
 
@@ -148,7 +150,7 @@ class NystromformerPreTrainedModel(PreTrainedModel):
         self._check_not_optimized("saved: save")
         super().save_pretrained(save_directory, *args, **kwargs)
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self: Model, mode: bool = True) -> Model:
         """As `torch.nn.Module.train`.
 
         Raises:

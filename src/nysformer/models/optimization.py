@@ -27,8 +27,8 @@ def optimize(
 ) -> Model:
     """Prepare a model for inference on this machine's CPU.
 
-    Queries, keys and values become one product, weights are packed for the processor once, and activations and
-    residuals run inside the products. Numbers stay those of the model in that dtype, but for rounding.
+    Keys and values become one product, weights are packed for the processor once, and activations run inside the
+    products. Numbers stay those of the model in that dtype, but for rounding.
 
     Args:
         model: any nysformer model; it is left as it is.

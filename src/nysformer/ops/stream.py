@@ -6,6 +6,7 @@ one block of rows. Shapes: N tokens, E hidden size, H heads, D head width, M lan
 
 from collections.abc import Callable, Iterator
 
+import torch
 from torch import Tensor
 
 from nysformer.ops.attention import landmark_inverse
@@ -40,7 +41,6 @@ def nystrom_stream(
         (R, H, D), N rows in all, in order. Without gradients only.
 
     Example:
-        >>> import torch
         >>> hidden = torch.randn(3000, 16)
         >>> def heads(x):
         ...     return x.unflatten(-1, (2, 8))
@@ -69,13 +69,22 @@ def nystrom_stream(
     weighted = (inverse @ summary.result()).to(hidden.dtype)
     banded = None if conv_weight is None else band(conv_weight)
     for start, rows in zip(range(0, length, BLOCK_ROWS), hidden.split(BLOCK_ROWS), strict=True):
-        context = read_landmarks(_heads_first(project_query(rows)), key_landmarks, weighted, scale)
+        context = _heads_last(read_landmarks(_heads_first(project_query(rows)), key_landmarks, weighted, scale))
         if banded is not None:
             window = padded[start : start + half + len(rows) + half + padding(len(rows))]
-            context += convolve_padded(_heads_first(window), banded, len(rows))
-        yield context[0].transpose(0, 1)
+            convolved = _heads_last(convolve_padded(_heads_first(window), banded, len(rows)))
+            # In the order of the rows to come, in one pass.
+            context = torch.add(
+                context, convolved, out=torch.empty_like(context, memory_format=torch.contiguous_format)
+            )
+        yield context
 
 
 def _heads_first(rows: Tensor) -> Tensor:
     """(R, H, D) to (1, H, R, D)."""
     return rows.transpose(0, 1)[None]
+
+
+def _heads_last(rows: Tensor) -> Tensor:
+    """(1, H, R, D) to (R, H, D)."""
+    return rows[0].transpose(0, 1)
