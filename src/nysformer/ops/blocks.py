@@ -59,6 +59,7 @@ class KeySummary:
     def __init__(self, query_landmarks: Tensor, scale: float) -> None:
         self.query = query_landmarks * scale
         self._total: Tensor | None = None
+        self._first: tuple[Tensor, Tensor] | None = None  # how much it weighs is asked only if there is a second
         self._log_sum: Tensor | None = None
 
     def add(self, key: Tensor, value: Tensor) -> None:
@@ -67,11 +68,13 @@ class KeySummary:
         scores = self.query @ key.contiguous().transpose(-1, -2)
         probabilities = scores.softmax(dim=-1)
         part = (probabilities @ value).float()
-        # The logarithm of the block's sum of exponentials, read off its largest score and that one's probability.
-        log_sum = scores.amax(-1, keepdim=True).float() - probabilities.amax(-1, keepdim=True).float().log()
-        if self._total is None or self._log_sum is None:
-            self._total, self._log_sum = part, log_sum
+        if self._total is None:
+            self._total, self._first = part, (scores, probabilities)
             return
+        if self._first is not None:
+            self._log_sum, self._first = _log_sum(*self._first), None
+        assert self._log_sum is not None
+        log_sum = _log_sum(scores, probabilities)
         both = torch.logaddexp(self._log_sum, log_sum)
         self._total = self._total * (self._log_sum - both).exp() + part * (log_sum - both).exp()
         self._log_sum = both
@@ -80,6 +83,11 @@ class KeySummary:
         """(B, H, M, D), float32: the weighted mean of all values so far."""
         assert self._total is not None
         return self._total
+
+
+def _log_sum(scores: Tensor, probabilities: Tensor) -> Tensor:
+    """The logarithm of each row's sum of exponentials, read off its largest score and that one's probability."""
+    return scores.amax(-1, keepdim=True).float() - probabilities.amax(-1, keepdim=True).float().log()
 
 
 def read_landmarks(query: Tensor, key_landmarks: Tensor, values: Tensor, scale: float) -> Tensor:
