@@ -20,7 +20,7 @@ _CANDIDATES = ("nysformer float32", "nysformer optimized bfloat16")
 
 
 def measure_scaling(
-    lengths: Sequence[int] = (4096, 65536), rounds: int = 2, size: Size = BASE, short: tuple[int, int] = (200, 100)
+    lengths: Sequence[int] = (4096, 65536), rounds: int = 3, size: Size = BASE, short: tuple[int, int] = (200, 100)
 ) -> Record:
     """Time a token by the length of its document.
 

@@ -4,9 +4,9 @@ Dense: query (B, H, N, D), key and value (B, H, S, D), output (B, H, N, D).
 Packed: query (T, H, D) with `offsets`, key and value (S, H, D) with `key_offsets`, output (T, H, D).
 B batch, H heads, N queries, S keys, D head width, M landmarks, T packed query tokens.
 
-Both kernels that touch the sequence run in `scaled_dot_product_attention`: B V is softmax attention of M queries over
-S keys, F W with W = Z (B V) is softmax attention of N queries over M keys. No (N, M) or (N, S) matrix is held, forward
-or backward.
+Both kernels that touch the sequence are softmax attention: B V of M queries over S keys, F W with W = Z (B V) of N
+queries over M keys. They run in `scaled_dot_product_attention`, without gradients on a CPU by products over blocks of
+rows (`nysformer.ops.blocks`). No (N, M) or (N, S) matrix is held, forward or backward.
 """
 
 from collections.abc import Callable, Sequence
