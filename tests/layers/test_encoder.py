@@ -98,7 +98,13 @@ def test_whoever_looks_inside_sees_whole_documents() -> None:
 @torch.no_grad()
 def test_an_attention_of_another_kind_is_called() -> None:
     class Zeros(SelfAttention):
-        def forward(self, hidden, documents, head_mask=None, return_map=False):  # type: ignore[no-untyped-def]
+        def forward(
+            self,
+            hidden: torch.Tensor,
+            documents: Layout | torch.Tensor | None,
+            head_mask: torch.Tensor | None = None,
+            return_map: bool = False,
+        ) -> tuple[torch.Tensor, torch.Tensor | None]:
             return torch.zeros_like(hidden), None
 
     module, hidden = layer().float(), torch.randn(2000, 32)

@@ -347,7 +347,7 @@ def _through_landmarks(
     per_head_start: bool,
     dropout_p: float,
 ) -> Tensor:
-    """F (Z (B V)) for documents longer than M. Softmax sums by SDPA, the (M, M) part in float32 at least."""
+    """F (Z (B V)) for documents longer than M; the (M, M) part in float32 at least."""
     query_landmarks, key_landmarks = (
         segment_means(x, num_landmarks, None if lengths is None else _prefix(lengths, x.shape[2]))
         for x, lengths in ((query, query_lengths), (key, key_lengths))
