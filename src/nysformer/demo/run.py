@@ -43,7 +43,7 @@ RIVALS = {
 }
 FIRST_WORDS = 350
 
-# How to use four minutes of two cores; docs/LOG.md says what was tried.
+# How to use four minutes of two cores; docs/dev/LOG.md says what was tried.
 RECIPE: dict[str, Any] = {
     "max_length": 256,
     "tokens_per_batch": 2048,
