@@ -6,7 +6,7 @@ import pytest
 from pyarrow import parquet
 
 from nysformer.data.records import (
-    BadRecord,
+    RecordError,
     Row,
     parquet_columns,
     read_json,
@@ -19,8 +19,8 @@ from nysformer.errors import NysformerError
 
 
 def test_places_read_as_file_and_line() -> None:
-    assert str(BadRecord("a.csv", 3, "malformed row")) == "a.csv:3: malformed row"
-    assert str(BadRecord("a.txt", None, "the document is empty")) == "a.txt: the document is empty"
+    assert str(RecordError("a.csv", 3, "malformed row")) == "a.csv:3: malformed row"
+    assert str(RecordError("a.txt", None, "the document is empty")) == "a.txt: the document is empty"
 
 
 def test_lines_keep_their_numbers_across_blank_ones() -> None:
@@ -31,7 +31,7 @@ def test_lines_keep_their_numbers_across_blank_ones() -> None:
 
 def test_json_rows_keep_all_columns() -> None:
     rows = list(read_json(io.BytesIO(b'{"text": "a", "n": [1]}\n[1]\n'), "f"))
-    assert rows == [Row({"text": "a", "n": [1]}, 1), BadRecord("f", 2, "a JSON list where an object should stand")]
+    assert rows == [Row({"text": "a", "n": [1]}, 1), RecordError("f", 2, "a JSON list where an object should stand")]
 
 
 def test_separated_rows() -> None:
@@ -57,5 +57,5 @@ def test_damaged_parquet_ends_at_the_damage(tmp_path: Path) -> None:
     raw[4:2000] = b"\xff" * 1996  # page header and data; the footer is whole
     path.write_bytes(raw)
     *_, last = read_parquet(path)
-    assert isinstance(last, BadRecord)
+    assert isinstance(last, RecordError)
     assert "damaged Parquet" in last.reason

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nysformer.data.records import BadRecord, Waiting
-from nysformer.data.stream import Document, stream_documents
+from nysformer.data.records import RecordError, Waiting
+from nysformer.data.stream import Record, stream_documents
 from nysformer.errors import NysformerError
 
 
@@ -19,7 +19,7 @@ def read(path: Path, **options: object) -> list[object]:
 
 
 def reasons(items: list[object]) -> dict[int | None, str]:
-    return {item.line: item.reason for item in items if isinstance(item, BadRecord)}
+    return {item.line: item.reason for item in items if isinstance(item, RecordError)}
 
 
 def test_json_lines_in_order_with_bad_lines_named(tmp_path: Path) -> None:
@@ -40,9 +40,9 @@ def test_json_lines_in_order_with_bad_lines_named(tmp_path: Path) -> None:
     ]
     path.write_bytes(b"\n".join(lines))
     items = read(path)
-    assert [item for item in items if isinstance(item, Document)] == [
-        Document("one", str(path), 1),
-        Document("last, without a newline", str(path), 12),
+    assert [item for item in items if isinstance(item, Record)] == [
+        Record("one", str(path), 1),
+        Record("last, without a newline", str(path), 12),
     ]
     bad = reasons(items)
     assert list(bad) == [3, 4, 5, 6, 7, 8, 9, 10, 11]
@@ -71,9 +71,9 @@ def test_json_array(tmp_path: Path) -> None:
     path = tmp_path / "in.json"
     path.write_text(json.dumps([{"text": "a"}, {"text": ""}, {"text": "c"}], indent=2))
     assert read(path) == [
-        Document("a", str(path), 1),
-        BadRecord(str(path), 2, "the document is empty"),
-        Document("c", str(path), 3),
+        Record("a", str(path), 1),
+        RecordError(str(path), 2, "the document is empty"),
+        Record("c", str(path), 3),
     ]
     path.write_text('[{"text": "a"}, ')
     assert "invalid JSON array" in reasons(read(path))[None]
@@ -88,10 +88,10 @@ def test_compressed_and_broken_off(tmp_path: Path) -> None:
     rest = tmp_path / "next.txt"
     rest.write_text("still read")
     items = list(stream_documents([path, rest]))
-    bad = [item for item in items if isinstance(item, BadRecord)]
+    bad = [item for item in items if isinstance(item, RecordError)]
     assert len(bad) == 1
     assert "cannot be read" in bad[0].reason
-    assert items[-1] == Document("still read", str(rest), None)
+    assert items[-1] == Record("still read", str(rest), None)
 
 
 def test_csv_rows_carry_the_line_they_begin_on(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_csv_rows_carry_the_line_they_begin_on(tmp_path: Path) -> None:
         b'id,text\n1,one\n2,"two\nlines"\n\n3\n4,"x" y\n5,\xff\n6,' + long.encode() + b'\n7,"never closed\n8,x\n'
     )
     items = read(path)
-    assert [(item.text, item.line) for item in items if isinstance(item, Document)] == [
+    assert [(item.text, item.line) for item in items if isinstance(item, Record)] == [
         ("one", 2),
         ("two\nlines", 3),
         (long, 9),
@@ -117,7 +117,7 @@ def test_csv_rows_carry_the_line_they_begin_on(tmp_path: Path) -> None:
 def test_tsv(tmp_path: Path) -> None:
     path = tmp_path / "in.tsv"
     path.write_text("text\tlabel\na, b\tx\n")
-    assert read(path) == [Document("a, b", str(path), 2)]
+    assert read(path) == [Record("a, b", str(path), 2)]
 
 
 def test_parquet(tmp_path: Path) -> None:
@@ -128,8 +128,8 @@ def test_parquet(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table({"id": range(130), "text": ["a", None, ""] + ["b"] * 127}), path)
     items = read(path)
     assert len(items) == 130
-    assert items[0] == Document("a", str(path), 1)
-    assert items[-1] == Document("b", str(path), 130)
+    assert items[0] == Record("a", str(path), 1)
+    assert items[-1] == Record("b", str(path), 130)
     assert list(reasons(items)) == [2, 3]
     with pytest.raises(NysformerError, match=r"no column 'body' \(there are: id, text\)"):
         stream_documents([path], text_column="body")
@@ -152,16 +152,16 @@ def test_text_files_of_any_name_when_named(tmp_path: Path) -> None:
     empty.write_text("\n")
     binary.write_bytes(b"\x00\xff")
     assert list(stream_documents([licence, empty, binary])) == [
-        Document("May be used.\n", str(licence), None),
-        BadRecord(str(empty), None, "the document is empty"),
-        BadRecord(str(binary), None, "not UTF-8 at byte 2"),
+        Record("May be used.\n", str(licence), None),
+        RecordError(str(empty), None, "the document is empty"),
+        RecordError(str(binary), None, "not UTF-8 at byte 2"),
     ]
 
 
 def test_format_can_be_named(tmp_path: Path) -> None:
     path = tmp_path / "mail.log"
     path.write_text("one\n\ntwo\n")
-    assert read(path, input_format="lines") == [Document("one", str(path), 1), Document("two", str(path), 3)]
+    assert read(path, input_format="lines") == [Record("one", str(path), 1), Record("two", str(path), 3)]
     assert [item.text for item in stream_documents(["-"], input_format="text", stdin=io.BytesIO(b"a\nb"))] == ["a\nb"]
     piped = io.BytesIO(b"text,n\nrow,1\n")
     assert [item.text for item in stream_documents(["-"], input_format="csv", stdin=piped)] == ["row"]
@@ -202,7 +202,7 @@ def test_a_quiet_pipe_says_waiting_before_it_blocks() -> None:
     with open(reading, "rb") as stdin:
         os.write(writing, b'{"text": "first"}\n{"text": "se')
         items = stream_documents(["-"], stdin=stdin)
-        assert next(items) == Document("first", "<stdin>", 1)
+        assert next(items) == Record("first", "<stdin>", 1)
         assert next(items) == Waiting()  # half a line is not a document, and the pipe is empty
 
         def finish() -> None:
@@ -211,7 +211,7 @@ def test_a_quiet_pipe_says_waiting_before_it_blocks() -> None:
 
         sender = threading.Thread(target=finish)
         sender.start()
-        assert [item for item in items if not isinstance(item, Waiting)] == [Document("second", "<stdin>", 2)]
+        assert [item for item in items if not isinstance(item, Waiting)] == [Record("second", "<stdin>", 2)]
         sender.join()
 
 
@@ -225,4 +225,4 @@ def test_whatever_was_written_comes_back(texts: list[str], chunk: int) -> None:
     items = [item for item in stream_documents(["-"], stdin=stdin) if not isinstance(item, Waiting)]
     assert [item.line for item in items] == list(range(1, len(texts) + 1))
     for item, text in zip(items, texts, strict=True):
-        assert item == Document(text, "<stdin>", item.line) if text.strip() else isinstance(item, BadRecord)
+        assert item == Record(text, "<stdin>", item.line) if text.strip() else isinstance(item, RecordError)

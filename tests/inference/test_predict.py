@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from nysformer.data.stream import BadRecord, Document, Item, Waiting
+from nysformer.data.stream import Item, Record, RecordError, Waiting
 from nysformer.errors import NysformerError
 from nysformer.inference import predict as module
 from nysformer.inference.load import load_classifier, load_tokenizer
@@ -52,8 +52,8 @@ def test_answers_are_the_models_own_in_order(classifier: Path, predictor: Predic
 def test_order_and_answers_do_not_depend_on_budget_and_window(
     classifier: Path, predictor: Predictor, budget: int, window: int, documents: int, seed: int
 ) -> None:
-    items: list[Item] = [Document(text, "f", seed + i) for i, text in enumerate(texts(seed + documents)[seed:])]
-    items.insert(seed % (len(items) + 1), BadRecord("f", 0, "damaged"))
+    items: list[Item] = [Record(text, "f", seed + i) for i, text in enumerate(texts(seed + documents)[seed:])]
+    items.insert(seed % (len(items) + 1), RecordError("f", 0, "damaged"))
     items.insert(seed % 3 % (len(items) + 1), Waiting())
     expected = list(predictor.predict(items))
     other = Predictor(predictor.model, predictor.tokenizer, tokens_per_batch=budget)
@@ -88,7 +88,7 @@ def test_reading_runs_ahead_by_a_bounded_window(predictor: Predictor) -> None:
 def test_waiting_answers_what_is_at_hand(predictor: Predictor) -> None:
     def slow() -> Iterator[Item]:
         yield Waiting()
-        yield Document("a b", "pipe", 1)
+        yield Record("a b", "pipe", 1)
         yield Waiting()
         raise AssertionError("read on before answering")
 
@@ -96,12 +96,12 @@ def test_waiting_answers_what_is_at_hand(predictor: Predictor) -> None:
 
 
 def test_documents_without_tokens_and_bad_records_keep_their_place(predictor: Predictor) -> None:
-    bad = BadRecord("x.jsonl", 2, "invalid JSON")
-    items = [Document("a", "x.jsonl", 1), bad, Document("\u200b\x00", "x.jsonl", 3), Document("b", "x.jsonl", 4)]
+    bad = RecordError("x.jsonl", 2, "invalid JSON")
+    items = [Record("a", "x.jsonl", 1), bad, Record("\u200b\x00", "x.jsonl", 3), Record("b", "x.jsonl", 4)]
     answers = list(predictor.predict(items))
     assert [answer.line for answer in answers] == [1, 2, 3, 4]
     assert answers[1] is bad
-    assert answers[2] == BadRecord("x.jsonl", 3, "the tokenizer finds no token in the document")
+    assert answers[2] == RecordError("x.jsonl", 3, "the tokenizer finds no token in the document")
     assert list(predictor.predict([])) == []
     assert list(predictor.predict([bad])) == [bad]
 
@@ -155,7 +155,7 @@ def test_regression(make_classifier: Callable[..., Path]) -> None:
 
 
 def test_a_line_of_json(predictor: Predictor) -> None:
-    (answer,) = predictor.predict([Document("a b", "LICENSE", None)])
+    (answer,) = predictor.predict([Record("a b", "LICENSE", None)])
     line = json.loads(json.dumps(answer.to_dict()))
     assert list(line) == ["source", "line", "label", "probabilities", "length", "truncated"]
     assert line["source"] == "LICENSE"

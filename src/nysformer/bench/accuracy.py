@@ -12,8 +12,8 @@ from torch import Tensor
 
 from nysformer.bench.bars import at_most
 from nysformer.bench.record import Record, show_table
+from nysformer.data import records
 from nysformer.data.documents import load_documents
-from nysformer.data.stream import BadRecord, Document
 from nysformer.data.tokens import encode_labels
 from nysformer.errors import NysformerError
 from nysformer.inference.metrics import classification_metrics
@@ -79,13 +79,13 @@ def measure_accuracy(model: Path = Path("runs/demo")) -> Record:
 def _score(predictor: Predictor, documents: Any) -> tuple[Tensor, list[int]]:
     """(n, C) logits and the n lengths in tokens."""
 
-    def texts() -> Iterator[Document]:
+    def texts() -> Iterator[records.Record]:
         for row in documents:
-            yield Document(row["text"], row["source"])
+            yield records.Record(row["text"], row["source"])
 
     logits, lengths = [], []
     for scored in predictor.score(texts()):
-        if isinstance(scored, BadRecord):
+        if isinstance(scored, records.RecordError):
             raise NysformerError(f"{scored}; run `make demo` again")
         logits.append(scored.logits)
         lengths.append(scored.length)

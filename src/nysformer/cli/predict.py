@@ -78,7 +78,7 @@ def predict(
     Example: zcat mails.jsonl.gz | nysformer predict --model runs/mails > out
     """
     from nysformer.data.atomic import write_atomically
-    from nysformer.data.stream import BadRecord, stream_documents
+    from nysformer.data.stream import RecordError, stream_documents
     from nysformer.inference.predict import Predictor
 
     if not sources:
@@ -102,7 +102,7 @@ def predict(
         # JSON is UTF-8 whatever the locale; the bytes of a file name that is not become JSON's own escapes.
         out.reconfigure(encoding="utf-8", errors="backslashreplace")
         for answer in predictor.predict(documents):
-            if isinstance(answer, BadRecord):
+            if isinstance(answer, RecordError):
                 bad += 1
                 progress.report(str(answer))
             else:

@@ -13,7 +13,7 @@ import datasets
 from nysformer import __version__
 from nysformer.data.formats import SUFFIXES, TEXT_SUFFIXES, Format, format_of
 from nysformer.data.quiet import no_progress_bars
-from nysformer.data.records import BadRecord, Item, Row, Waiting, read_json, read_parquet, read_separated
+from nysformer.data.records import Item, RecordError, Row, Waiting, read_json, read_parquet, read_separated
 from nysformer.errors import NysformerError
 
 __all__ = ["load_documents"]
@@ -145,8 +145,8 @@ def _records(path: Path, kind: Format) -> Iterator[Row]:
             yield from (_whole(item) for item in items if not isinstance(item, Waiting))
 
 
-def _whole(item: Row | BadRecord) -> Row:
-    if isinstance(item, BadRecord):
+def _whole(item: Row | RecordError) -> Row:
+    if isinstance(item, RecordError):
         raise NysformerError(f"{item}; mend or remove it")
     return item
 

@@ -6,15 +6,16 @@ import json
 import select
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 from nysformer.errors import NysformerError
 
 __all__ = [
-    "BadRecord",
     "Item",
+    "Record",
+    "RecordError",
     "Row",
     "Waiting",
     "parquet_columns",
@@ -36,7 +37,26 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class BadRecord:
+class Record:
+    """One document and its place; `line` (see `Row`) is None where the whole file is the document.
+
+    Attributes:
+        text: of the document, never blank.
+        source: the file it came from, or what the caller named it.
+        line: from 1; None where the whole file is the document.
+        label: its label's name, None where there is none or none was asked for.
+        columns: the other columns of its row, as they were read.
+    """
+
+    text: str
+    source: str
+    line: int | None = None
+    label: str | None = None
+    columns: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordError:
     """What could not be read, where, and why; `line` is None where the whole file is meant."""
 
     source: str
@@ -52,7 +72,7 @@ class Waiting:
     """The sender has sent no more for now: whoever gathers records should answer those at hand."""
 
 
-Item: TypeAlias = Row | BadRecord | Waiting
+Item: TypeAlias = Row | RecordError | Waiting
 
 
 def read_lines(binary: BinaryIO) -> Iterator[tuple[int, bytes] | Waiting]:
@@ -101,30 +121,30 @@ def read_json(binary: BinaryIO, source: str) -> Iterator[Item]:
         first = False
 
 
-def _json_array(raw: bytes, source: str) -> Iterator[Row | BadRecord]:
+def _json_array(raw: bytes, source: str) -> Iterator[Row | RecordError]:
     try:
         records = json.loads(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
-        yield BadRecord(source, None, f"invalid JSON array: {error}")
+        yield RecordError(source, None, f"invalid JSON array: {error}")
         return
     for number, record in enumerate(records, start=1):
         yield _json_object(record, source, number)
 
 
-def _json_row(raw: bytes, source: str, line: int) -> Row | BadRecord:
+def _json_row(raw: bytes, source: str, line: int) -> Row | RecordError:
     try:
         record = json.loads(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        return BadRecord(source, line, f"not UTF-8 at byte {error.start + 1}")
+        return RecordError(source, line, f"not UTF-8 at byte {error.start + 1}")
     except (ValueError, RecursionError) as error:
-        return BadRecord(source, line, f"invalid JSON: {error}")
+        return RecordError(source, line, f"invalid JSON: {error}")
     return _json_object(record, source, line)
 
 
-def _json_object(record: object, source: str, line: int) -> Row | BadRecord:
+def _json_object(record: object, source: str, line: int) -> Row | RecordError:
     if isinstance(record, dict):
         return Row(record, line)
-    return BadRecord(source, line, f"a JSON {type(record).__name__} where an object should stand")
+    return RecordError(source, line, f"a JSON {type(record).__name__} where an object should stand")
 
 
 def separated_columns(binary: BinaryIO, source: str, kind: Literal["csv", "tsv"]) -> list[str]:
@@ -133,7 +153,7 @@ def separated_columns(binary: BinaryIO, source: str, kind: Literal["csv", "tsv"]
         return header
 
 
-def read_separated(binary: BinaryIO, source: str, kind: Literal["csv", "tsv"]) -> Iterator[Row | BadRecord]:
+def read_separated(binary: BinaryIO, source: str, kind: Literal["csv", "tsv"]) -> Iterator[Row | RecordError]:
     """Rows of an open CSV or TSV file with a header; bytes that are not UTF-8 come as lone surrogates in their cell.
 
     Raises:
@@ -147,12 +167,12 @@ def read_separated(binary: BinaryIO, source: str, kind: Literal["csv", "tsv"]) -
             except StopIteration:
                 return
             except csv.Error as error:  # the reader goes on with the next line
-                yield BadRecord(source, line, f"malformed row: {error}")
+                yield RecordError(source, line, f"malformed row: {error}")
                 continue
             if len(cells) == len(header):
                 yield Row(dict(zip(header, cells, strict=True)), line)
             elif cells:
-                yield BadRecord(source, line, f"malformed row: {len(cells)} cells under a header of {len(header)}")
+                yield RecordError(source, line, f"malformed row: {len(cells)} cells under a header of {len(header)}")
 
 
 @contextmanager
@@ -182,7 +202,7 @@ def parquet_columns(path: Path) -> list[str]:
         return list(file.schema_arrow.names)
 
 
-def read_parquet(path: Path, columns: Sequence[str] | None = None) -> Iterator[Row | BadRecord]:
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> Iterator[Row | RecordError]:
     """Rows of a Parquet file, of the named columns or of all.
 
     Raises:
@@ -199,7 +219,7 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> Iterator[R
                     yield Row(values, number)
         except (ArrowException, OSError, UnicodeDecodeError) as error:
             reason = str(error).partition("\n")[0]
-            yield BadRecord(str(path), number + 1, f"damaged Parquet, nothing read from here on: {reason}")
+            yield RecordError(str(path), number + 1, f"damaged Parquet, nothing read from here on: {reason}")
 
 
 def _parquet(path: Path) -> Any:

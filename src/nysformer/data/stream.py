@@ -4,13 +4,13 @@ import gzip
 import os
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeAlias, cast
 
 from nysformer.data.formats import TEXT_SUFFIXES, Format, format_of
 from nysformer.data.records import (
-    BadRecord,
+    Record,
+    RecordError,
     Row,
     Waiting,
     parquet_columns,
@@ -22,22 +22,13 @@ from nysformer.data.records import (
 )
 from nysformer.errors import NysformerError
 
-__all__ = ["STDIN", "BadRecord", "Document", "Item", "Waiting", "stream_documents"]
+__all__ = ["STDIN", "Item", "Record", "RecordError", "Waiting", "stream_documents"]
 
 STDIN = "-"
 """The source that means standard input."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One document and its place; `line` (see `records.Row`) is None where the whole file is the document."""
-
-    text: str
-    source: str
-    line: int | None = None
-
-
-Item: TypeAlias = Document | BadRecord | Waiting
+Item: TypeAlias = Record | RecordError | Waiting
 
 
 def stream_documents(
@@ -61,7 +52,7 @@ def stream_documents(
         stdin: the bytes of "-".
 
     Returns:
-        An iterator over documents, over a `BadRecord` for each line or file that holds none (invalid JSON, column
+        An iterator over documents, over a `RecordError` for each line or file that holds none (invalid JSON, column
         absent, not text, empty, not UTF-8, malformed row, unreadable file), and over a `Waiting` whenever the next
         line of a pipe is not there yet. Blank lines are skipped.
 
@@ -72,7 +63,7 @@ def stream_documents(
     Example:
         >>> import io
         >>> list(stream_documents(["-"], stdin=io.BytesIO(b'{"text": "one"}')))
-        [Document(text='one', source='<stdin>', line=1)]
+        [Record(text='one', source='<stdin>', line=1)]
     """
     if not sources:
         raise NysformerError("no documents: name a file, a folder, or - for standard input")
@@ -139,7 +130,7 @@ def _file(path: Path, column: str, kind: Format) -> Iterator[Item]:
                 yield item
     except (OSError, EOFError, zlib.error) as error:
         # A file that vanished or may not be read, compressed data that break off: what follows it is still read.
-        yield BadRecord(str(path), None if kind == "text" else line + 1, _unreadable(error))
+        yield RecordError(str(path), None if kind == "text" else line + 1, _unreadable(error))
 
 
 def _read(binary: BinaryIO, source: str, column: str, kind: Format) -> Iterator[Item]:
@@ -155,34 +146,34 @@ def _read(binary: BinaryIO, source: str, column: str, kind: Format) -> Iterator[
             yield row if isinstance(row, Waiting) else _from_row(row, source, column)
 
 
-def _from_row(row: Row | BadRecord, source: str, column: str) -> Document | BadRecord:
-    if isinstance(row, BadRecord):
+def _from_row(row: Row | RecordError, source: str, column: str) -> Record | RecordError:
+    if isinstance(row, RecordError):
         return row
     if column not in row.values:
         known = ", ".join(row.values) or "none"
-        return BadRecord(source, row.line, f"no column {column!r} (there are: {known})")
+        return RecordError(source, row.line, f"no column {column!r} (there are: {known})")
     value = row.values[column]
     if not isinstance(value, str):
         found = "null" if value is None else f"of type {type(value).__name__}"
-        return BadRecord(source, row.line, f"column {column!r} is {found}, not text")
+        return RecordError(source, row.line, f"column {column!r} is {found}, not text")
     return _document(value, source, row.line)
 
 
-def _from_bytes(raw: bytes, source: str, line: int | None) -> Document | BadRecord:
+def _from_bytes(raw: bytes, source: str, line: int | None) -> Record | RecordError:
     try:
         return _document(raw.decode("utf-8-sig"), source, line)
     except UnicodeDecodeError as error:
-        return BadRecord(source, line, f"not UTF-8 at byte {error.start + 1}")
+        return RecordError(source, line, f"not UTF-8 at byte {error.start + 1}")
 
 
-def _document(text: str, source: str, line: int | None) -> Document | BadRecord:
+def _document(text: str, source: str, line: int | None) -> Record | RecordError:
     if not text.strip():
-        return BadRecord(source, line, "the document is empty")
+        return RecordError(source, line, "the document is empty")
     try:
         text.encode()
     except UnicodeEncodeError as error:  # a lone surrogate: out of a JSON escape, or a byte that is not UTF-8
-        return BadRecord(source, line, f"the text is not valid UTF-8 at character {error.start + 1}")
-    return Document(text, source, line)
+        return RecordError(source, line, f"the text is not valid UTF-8 at character {error.start + 1}")
+    return Record(text, source, line)
 
 
 def _open(path: Path) -> BinaryIO:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from nysformer.data.documents import load_documents
-from nysformer.data.stream import BadRecord, Document
+from nysformer.data.stream import Record, RecordError
 from nysformer.data.tokens import encode_labels
 from nysformer.errors import NysformerError
 from nysformer.inference.metrics import classification_metrics
@@ -61,13 +61,13 @@ def evaluate(
     documents = load_documents(sources, text_column=text_column, label_column=label_column)
     documents = encode_labels(documents, predictor.labels)
 
-    def texts() -> Iterator[Document]:
+    def texts() -> Iterator[Record]:
         for row in documents:
-            yield Document(row["text"], row["source"])
+            yield Record(row["text"], row["source"])
 
     logits, lengths, truncated = [], [], 0
     for scored in predictor.score(texts()):
-        if isinstance(scored, BadRecord):
+        if isinstance(scored, RecordError):
             raise NysformerError(f"{scored}; mend or remove it")
         logits.append(scored.logits)
         lengths.append(scored.length)

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.batches import TokenBudgetBatchSampler
 from nysformer.data.encode import Encoded, check_max_length, encode
-from nysformer.data.stream import BadRecord, Document, Item, Waiting
+from nysformer.data.stream import Item, Record, RecordError, Waiting
 from nysformer.errors import NysformerError
 from nysformer.inference.load import check_model, label_names, load_classifier, load_tokenizer
 from nysformer.inference.precision import PRECISIONS, Precision, fast_copy
@@ -39,7 +39,7 @@ MULTI_LABEL_THRESHOLD = 0.5
 class Scored:
     """A document's (C,) float32 logits on the CPU, its length in tokens before any cut, and whether it was cut."""
 
-    document: Document
+    document: Record
     logits: Tensor
     length: int
     truncated: bool
@@ -174,7 +174,7 @@ class Predictor:
                 raise NysformerError(f"device {place!r} cannot be used ({str(error).splitlines()[0]})") from error
         return cls(model, tokenizer, max_length=max_length, tokens_per_batch=tokens_per_batch)
 
-    def predict(self, documents: Iterable[str | Item]) -> Iterator[Prediction | BadRecord]:
+    def predict(self, documents: Iterable[str | Item]) -> Iterator[Prediction | RecordError]:
         """Classify documents as they come, in their order.
 
         Reading runs ahead by a bounded window, whose documents are batched by like length. A window is answered when it
@@ -184,46 +184,46 @@ class Predictor:
             documents: texts (their line is their number, from 1), or the items of `stream_documents`.
 
         Returns:
-            One answer a document; a `BadRecord` comes through at its place, and stands for a document without tokens.
+            One answer a document; a `RecordError` comes through at its place, and stands for a document without tokens.
 
         Raises:
             NysformerError: the model's answer is not a finite number: its weights are broken.
         """
         for item in self.score(documents):
-            yield item if isinstance(item, BadRecord) else self._prediction(item)
+            yield item if isinstance(item, RecordError) else self._prediction(item)
 
-    def score(self, documents: Iterable[str | Item]) -> Iterator[Scored | BadRecord]:
+    def score(self, documents: Iterable[str | Item]) -> Iterator[Scored | RecordError]:
         """As `predict`, with the logits themselves."""
         for window in self._windows(documents):
             yield from self._answers(window)
 
-    def _windows(self, documents: Iterable[str | Item]) -> Iterator[list[Document | BadRecord]]:
+    def _windows(self, documents: Iterable[str | Item]) -> Iterator[list[Record | RecordError]]:
         most = WINDOW_BATCHES * self.tokens_per_batch * CHARACTERS_PER_TOKEN
-        window: list[Document | BadRecord] = []
+        window: list[Record | RecordError] = []
         characters = 0
         for number, item in enumerate(documents, start=1):
             if not isinstance(item, Waiting):
-                document = Document(item, "document", number) if isinstance(item, str) else item
+                document = Record(item, "document", number) if isinstance(item, str) else item
                 window.append(document)
-                characters += len(document.text) if isinstance(document, Document) else 0
+                characters += len(document.text) if isinstance(document, Record) else 0
             if window and (isinstance(item, Waiting) or characters >= most or len(window) >= WINDOW_DOCUMENTS):
                 yield window
                 window, characters = [], 0
         if window:
             yield window
 
-    def _answers(self, window: list[Document | BadRecord]) -> list[Scored | BadRecord]:
-        documents = {place: item for place, item in enumerate(window) if isinstance(item, Document)}
+    def _answers(self, window: list[Record | RecordError]) -> list[Scored | RecordError]:
+        documents = {place: item for place, item in enumerate(window) if isinstance(item, Record)}
         texts = [document.text for document in documents.values()]
         found = dict(zip(documents, encode(texts, self.tokenizer, self.max_length), strict=True))
         encoded = {place: item for place, item in found.items() if item is not None}
         logits = dict(zip(encoded, self._logits(list(encoded.values())), strict=True))
-        answers: list[Scored | BadRecord] = []
+        answers: list[Scored | RecordError] = []
         for place, item in enumerate(window):
-            if isinstance(item, BadRecord):
+            if isinstance(item, RecordError):
                 answers.append(item)
             elif place not in encoded:
-                answers.append(BadRecord(item.source, item.line, "the tokenizer finds no token in the document"))
+                answers.append(RecordError(item.source, item.line, "the tokenizer finds no token in the document"))
             else:
                 answers.append(Scored(item, logits[place], encoded[place].length, encoded[place].truncated))
         return answers
