@@ -10,7 +10,7 @@ import torch
 from nysformer.errors import NysformerError
 from nysformer.layers.fused import Int8Linear, PackedLinear, can_quantize, fuse_layer
 from nysformer.models.encoder import NystromformerPreTrainedModel
-from nysformer.ops import can_pack
+from nysformer.ops import can_pack, pays_to_pack
 
 __all__ = ["Precision", "optimize"]
 
@@ -28,7 +28,8 @@ def optimize(
     """Prepare a model for inference on this machine's CPU.
 
     Keys and values become one product, weights are packed for the processor once, and activations run inside the
-    products. Numbers stay those of the model in that dtype, but for rounding.
+    products. Numbers stay those of the model in that dtype, but for rounding. Float32 weights stay as they are on a
+    processor where PyTorch's own product is clearly faster than the packed one (`nysformer.ops.pays_to_pack`).
 
     Args:
         model: any nysformer model; it is left as it is.
@@ -65,7 +66,7 @@ def optimize(
     if compile:
         fast.compile(dynamic=True)
         return fast
-    if quantize is None and not can_pack(precision):
+    if quantize is None and not pays_to_pack(precision):
         return fast
     for layer in fast.base_model.encoder.layer:
         fuse_layer(layer, PackedLinear if quantize is None else Int8Linear)

@@ -28,6 +28,7 @@ from nysformer.data.quiet import no_progress_bars
 from nysformer.errors import NysformerError
 from nysformer.inference.load import check_model, load_classifier, load_tokenizer
 from nysformer.models import NystromformerForSequenceClassification
+from nysformer.ops import ProductBackend, can_pack, product_backend, use_product_backend
 from nysformer.training.callbacks import ProgressBar, RunKeeper, history
 from nysformer.training.card import CARD, write_run_card
 from nysformer.training.corpus import Corpus, build_corpus, read_documents
@@ -97,14 +98,26 @@ def finetune(options: FinetuneOptions, *, console: Console | None = None) -> Fin
 
     if options.overwrite:
         folder.clear()
+    product = _product(before)
+    versions = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
     run = {
         "options": options.as_json(),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        "versions": versions | {"float32_product": product},
         "data": corpus.as_json(),
     }
     folder.write_json("run.json", run)
-    schedule, state = _train(options, folder, corpus, model, tokenizer, last, console)
+    with use_product_backend(product):
+        schedule, state = _train(options, folder, corpus, model, tokenizer, last, console)
     return _finish(folder, run, corpus, schedule, state)
+
+
+def _product(before: dict[str, Any] | None) -> ProductBackend:
+    """The float32 product to train with: a resumed run keeps its own, since the two round differently."""
+    if before is None:
+        return product_backend()
+    # Runs from before the choice was recorded all trained with oneDNN where it exists.
+    recorded = before.get("versions", {}).get("float32_product", "onednn")
+    return "onednn" if recorded == "onednn" and can_pack(torch.float32) else "torch"
 
 
 def _model(
