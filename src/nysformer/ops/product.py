@@ -57,7 +57,7 @@ def product_backend() -> ProductBackend:
     """The library that `nysformer.ops.linear` uses for float32 on a CPU, in this process.
 
     The first call measures, with as many threads as PyTorch then uses, unless `set_product_backend` has named one. It
-    takes less than a tenth of a second on most machines. "onednn" has to be at least 1.05 times as fast as "torch" to be chosen.
+    takes less than a tenth of a second on most machines. "onednn" is chosen if it is at least 1.05 times as fast.
 
     Returns:
         "onednn", or "torch" for `torch.nn.functional.linear`, which is MKL in most builds of PyTorch. Always "torch"
