@@ -15,6 +15,7 @@ import typer
 from tiny import LETTERS, save_classifier
 
 from nysformer.cli.main import app, main
+from nysformer.ops import product_backend
 
 
 @pytest.fixture(autouse=True)
@@ -62,8 +63,12 @@ def test_a_run_killed_outright_resumes_with_the_same_losses(
     assert "macro-F1" in capsys.readouterr().out
 
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(tmp_path / "datasets-cache")}
+    program = (  # as `python -m nysformer`, with the products of this process
+        f"from nysformer.ops import set_product_backend; set_product_backend({product_backend()!r}); "
+        "from nysformer.cli.main import main; main()"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-m", "nysformer", *job], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
+        [sys.executable, "-c", program, *job], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
     )
     while not list(tmp_path.glob("run/checkpoints/checkpoint-8/trainer_state.json")):
         assert process.poll() is None, process.stderr and process.stderr.read().decode()

@@ -1,6 +1,7 @@
 """The choice of product: measured once, settable, without a trace in the caller's state. No test looks at a clock."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -27,35 +28,58 @@ def unmeasured(monkeypatch):
         monkeypatch.setattr(product, name, None)
 
 
-def answer(monkeypatch, **seconds):
-    """Let the timer find these seconds per call; the list that is returned grows with each measurement."""
-    asked = []
+def answer(monkeypatch, *ratios):
+    """Let the timer find the other form so many times as fast; the list that is returned grows when it is asked."""
+    left, asked = list(ratios), []
 
-    def times(tasks):
-        asked.append(set(tasks))
-        return {name: seconds[name] for name in tasks}
+    def ratio(other, usual):
+        asked.append((other, usual))
+        return left.pop(0)
 
-    monkeypatch.setattr(product, "_least_times", times)
+    monkeypatch.setattr(product, "_ratio", ratio)
     return asked
 
 
 @needs_onednn
 @pytest.mark.parametrize(
-    ("onednn", "expected"), [(0.5, "onednn"), (1.0, "onednn"), (1.01, "torch"), (1.05, "torch"), (3.0, "torch")]
+    ("ratios", "expected"),
+    [
+        ([0.5], "onednn"),
+        ([1.0], "onednn"),
+        ([1.09], "onednn"),
+        ([1.1, 1.1, 1.1], "torch"),
+        ([3.0, 2.0, 4.0], "torch"),
+        ([3.0, 1.0], "onednn"),  # a busy moment
+        ([3.0, 3.0, 1.0], "onednn"),
+    ],
 )
-def test_onednn_only_where_it_is_clearly_faster(unmeasured, monkeypatch, onednn, expected):
-    asked = answer(monkeypatch, torch=1.05, onednn=onednn)
+def test_torch_only_where_it_is_clearly_faster_each_time(unmeasured, monkeypatch, ratios, expected):
+    asked = answer(monkeypatch, *ratios)
     assert product_backend() == expected
     assert product_backend() == expected
-    assert asked == [{"torch", "onednn"}]  # once
+    assert len(asked) == len(ratios)  # once per process
 
 
 @needs_onednn
-@pytest.mark.parametrize(("packed", "expected"), [(0.5, True), (1.0, True), (1.09, True), (1.2, False)])
-def test_float32_is_packed_unless_the_plain_product_is_clearly_faster(unmeasured, monkeypatch, packed, expected):
-    asked = answer(monkeypatch, torch=1.0, onednn=1.0, plain=1.0, packed=packed)
+@pytest.mark.parametrize(
+    ("ratios", "expected"), [([0.5], True), ([1.0], True), ([1.09], True), ([1.2] * 3, False), ([1.2, 0.9], True)]
+)
+def test_float32_is_packed_unless_the_plain_product_is_clearly_faster(unmeasured, monkeypatch, ratios, expected):
+    asked = answer(monkeypatch, 1.0, *ratios)
     assert pays_to_pack(torch.float32) is pays_to_pack(torch.float32) is expected
-    assert asked == [{"torch", "onednn"}, {"plain", "packed"}]
+    assert len(asked) == 1 + len(ratios)
+
+
+@needs_onednn
+def test_the_forms_that_are_compared_give_the_same_numbers(unmeasured, monkeypatch):
+    for plain in ("onednn", "torch"):
+        monkeypatch.setattr(product, "_faster", None if plain == "onednn" else plain)
+        monkeypatch.setattr(product, "_packed_pays", None)
+        asked = answer(monkeypatch, *[0.5] * 2)
+        product_backend()
+        pays_to_pack(torch.float32)
+        for other, usual in asked:
+            torch.testing.assert_close(other(), usual())
 
 
 @needs_onednn
@@ -71,7 +95,7 @@ def test_what_is_set_is_not_measured(unmeasured, monkeypatch):
 
 @needs_onednn
 def test_the_first_product_measures_and_the_next_do_not(unmeasured, monkeypatch):
-    asked = answer(monkeypatch, torch=1.0, onednn=0.5)
+    asked = answer(monkeypatch, 0.5)
     for _ in range(3):
         linear(torch.ones(2, 3), torch.ones(4, 3))
     assert len(asked) == 1
@@ -102,7 +126,7 @@ def test_without_onednn_it_is_torch(unmeasured, monkeypatch):
 @needs_onednn
 @pytest.mark.filterwarnings("ignore:TF32 acceleration")
 def test_onednn_switched_off_is_torch(unmeasured, monkeypatch):
-    asked = answer(monkeypatch, torch=1.0, onednn=0.5)
+    asked = answer(monkeypatch, 0.5)
     with torch.backends.mkldnn.flags(enabled=False):
         assert product_backend() == "torch"
     assert asked == []
@@ -135,12 +159,12 @@ def test_eight_threads_measure_once(unmeasured, monkeypatch):
     asked = []
     together = threading.Barrier(8)
 
-    def times(tasks):
+    def ratio(other, usual):
         asked.append(threading.get_ident())
         threading.Event().wait(0.05)  # time enough for the others to arrive
-        return {"torch": 1.0, "onednn": 0.5}
+        return 0.5
 
-    monkeypatch.setattr(product, "_least_times", times)
+    monkeypatch.setattr(product, "_ratio", ratio)
     found = []
 
     def ask():
@@ -185,9 +209,17 @@ def test_a_measurement_leaves_no_trace(unmeasured):
 
 
 def test_the_least_time_of_each_counts(monkeypatch):
-    clock = iter([0.0, 0.0, 5.0, 5.0, 6.0, 0.001, 10.0, 12.0, 12.0, 16.0, 100.0])  # 5 and 1 s; then 2 and 4 s
-    monkeypatch.setattr(product.time, "perf_counter", lambda: next(clock))
+    clock = iter([0.0, 5.0, 5.0, 6.0, 10.0, 12.0, 12.0, 16.0])  # 5 and 1 s; then 2 and 4 s
+    rounds = iter([0.0, 0.001, 100.0])
+    monkeypatch.setattr(product, "_clock", lambda: lambda: next(clock))
+    monkeypatch.setattr(product.time, "perf_counter", lambda: next(rounds))
     called = []
-    tasks = {name: lambda name=name: called.append(name) for name in "ab"}
-    assert product._least_times(tasks) == {"a": 2.0, "b": 1.0}
+    assert product._ratio(lambda: called.append("a"), lambda: called.append("b")) == 1.0 / 2.0
     assert "".join(called) == "ab" * 3  # once to warm up; no third round, for time
+
+
+def test_a_coarse_clock_is_not_used(monkeypatch):
+    assert product._clock() in (product.time.thread_time, product.time.perf_counter)
+    coarse = SimpleNamespace(resolution=0.015625)
+    monkeypatch.setattr(product.time, "get_clock_info", lambda name: coarse)
+    assert product._clock() is product.time.perf_counter
