@@ -29,6 +29,7 @@ from nysformer.inference.evaluate import evaluate
 from nysformer.inference.load import load_tokenizer
 from nysformer.inference.metrics import classification_metrics
 from nysformer.inference.predict import Prediction, Predictor
+from nysformer.models.ranges import Number, Text, check_options, option, whole
 from nysformer.report.page import render_page
 from nysformer.training.finetune import finetune
 from nysformer.training.folder import RunFolder
@@ -70,20 +71,17 @@ class DemoOptions:
         seed: of the split by group, the new head, the order of documents and dropout.
     """
 
-    minutes: float = 4.0
-    output: str = "runs/demo"
-    seed: int = 0
+    minutes: float = option(4.0, Number(0, 1_000_000, open_low=True))
+    output: str = option("runs/demo", Text())
+    seed: int = option(0, whole(0, 2**32 - 1))
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
+        """Refuse values out of range.
 
         Raises:
-            NysformerError: no time, or a negative seed.
+            NysformerError: with the option, its value and the range it may have.
         """
-        if not self.minutes > 0:
-            raise NysformerError(f"minutes: {self.minutes} is not above 0; give the fine-tuning some time")
-        if self.seed < 0:
-            raise NysformerError(f"seed: {self.seed} is below 0; give 0 or more")
+        check_options(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from nysformer.data.folders import check_new_folder, new_folder
 from nysformer.errors import NysformerError
 from nysformer.inference.load import has_tokenizer, load_model, load_tokenizer
 from nysformer.models import NystromformerForMultipleChoice, NystromformerPreTrainedModel
+from nysformer.models.ranges import Flag
 
 __all__ = ["Exported", "Format", "export", "trace"]
 
@@ -89,6 +90,7 @@ def export(source: str | Path, output: str | Path, *, format: Format, token_type
     """
     if format not in FILES:
         raise NysformerError(f"format is {format!r}: choose {' or '.join(FILES)}")
+    Flag().read("token_types", token_types)
     if format == "onnx":
         _check_onnx()
     check_new_folder(output)
