@@ -4,21 +4,21 @@ import errno
 import os
 import re
 
-from safetensors import SafetensorError
+from nysformer.errors import NysformerError
 
 __all__ = ["write_failure"]
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _TORCH = re.compile(r"PytorchStreamWriter|inline_container|file write failed|unexpected pos \d+ vs|iostream error")
-# Errors of a device or a folder, as against those of a file that a user named.
-_OF_THE_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+# Errors that only a write can raise.
+_OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
-def write_failure(error: BaseException | None) -> str | None:
-    """Say why a write failed, if that is what an error is about; None for every other error.
+def write_failure(error: BaseException) -> str | None:
+    """Say why a write failed, given an error of code that writes files; None for an error of another kind.
 
-    Knows the operating system's errors, also as the cause of another error, and the exceptions that safetensors,
-    tokenizers and `torch.save` raise instead of them.
+    Knows the operating system's errors, also where they are the cause of a `NysformerError`, and the exceptions that
+    safetensors, tokenizers and `torch.save` raise instead of them.
 
     Example:
         >>> write_failure(OSError(28, "No space left on device"))
@@ -27,20 +27,15 @@ def write_failure(error: BaseException | None) -> str | None:
         'torch could not write the whole file; is the disk full?'
         >>> write_failure(ValueError("of another kind"))
     """
-    while error is not None:
-        if isinstance(error, OSError):
-            return _reason(error.errno) or str(error)
-        text = str(error)
-        number = _OS_ERROR.search(text)
-        if number:  # what Rust's libraries say
-            return _reason(int(number[1])) or text
-        if isinstance(error, SafetensorError) and "I/O error" in text:
-            return text
-        if isinstance(error, RuntimeError) and _TORCH.search(text):
-            return "torch could not write the whole file; is the disk full?"
-        error = error.__cause__
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if isinstance(error, NysformerError):
+        cause = error.__cause__
+        return write_failure(cause) if isinstance(cause, OSError) and cause.errno in _OF_WRITING else None
+    text = str(error)
+    number = _OS_ERROR.search(text)
+    if number:  # what Rust's libraries say
+        return os.strerror(int(number[1]))
+    if isinstance(error, RuntimeError) and _TORCH.search(text):
+        return "torch could not write the whole file; is the disk full?"
     return None
-
-
-def _reason(number: int | None) -> str | None:
-    return os.strerror(number) if number else None

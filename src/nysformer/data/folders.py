@@ -1,27 +1,33 @@
 """A folder appears whole or not at all."""
 
+import errno
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nysformer.data.failures import write_failure
 from nysformer.errors import NysformerError
 
 __all__ = ["check_new_folder", "new_folder"]
 
 
 def check_new_folder(path: str | Path) -> Path:
-    """See whether a folder may be made at `path`, without making anything.
+    """See whether a folder can be made at `path`, without leaving anything behind.
 
     Raises:
-        NysformerError: something stands there, other than an empty folder.
+        NysformerError: something stands there, other than an empty folder; or nothing can be made there.
     """
     path = Path(path)
-    if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
-        return path
-    if path.exists() or path.is_symlink():
-        raise NysformerError(f"{path}: something stands there already; name another folder or move it away")
+    try:
+        if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
+            raise NysformerError(f"{path}: something stands there already; name another folder or move it away")
+        nearest = next(each for each in (path.absolute().parent, *path.absolute().parents) if each.exists())
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".part", dir=nearest):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error.strerror) from error
     return path
 
 
@@ -29,8 +35,11 @@ def check_new_folder(path: str | Path) -> Path:
 def new_folder(path: str | Path) -> Iterator[Path]:
     """Give a folder to write to, and move it to `path` when the block ends well; else nothing is left of it.
 
+    Several processes may make the same folder: the first to finish has it, the others get an error.
+
     Raises:
-        NysformerError: something stands at `path`, or nothing can be written there.
+        NysformerError: something stands at `path`, or nothing can be written there, or another process made it
+            meanwhile.
 
     Example:
         >>> with new_folder("model") as folder:
@@ -43,13 +52,32 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     except OSError as error:
-        raise NysformerError(f"{path}: cannot be written ({error.strerror}); name another place") from error
+        raise _unwritable(path, error.strerror) from error
     try:
         folder = partial / path.name
         folder.mkdir()  # with the usual permissions, which a temporary folder has not
         yield folder
-        folder.replace(path)
-    except OSError as error:
-        raise NysformerError(f"{path}: cannot be written ({error.strerror or error}); name another place") from error
+        _move(folder, path)
+    except Exception as error:
+        reason = write_failure(error)
+        if reason is None:
+            raise
+        raise _unwritable(path, reason) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _move(folder: Path, path: Path) -> None:
+    """Move a folder to a place where nothing is, or an empty folder."""
+    try:
+        folder.replace(path)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+            raise
+        raise NysformerError(
+            f"{path}: another process made something there meanwhile, which stays; name another folder"
+        ) from error
+
+
+def _unwritable(path: Path, reason: str) -> NysformerError:
+    return NysformerError(f"{path}: cannot be written ({reason}); name another place")
