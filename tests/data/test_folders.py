@@ -59,10 +59,13 @@ def test_what_stands_there_stays(tmp_path: Path) -> None:
     ids=repr,
 )
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, failure: Exception) -> None:
-    with pytest.raises(NysformerError, match=r"model: cannot be written \((No space left|torch could not)"):
+    def fill() -> None:
         with new_folder(tmp_path / "runs" / "model") as folder:
             (folder / "file").write_text("a")
             raise failure
+
+    with pytest.raises(NysformerError, match=r"model: cannot be written \((No space left|torch could not)"):
+        fill()
     assert list((tmp_path / "runs").iterdir()) == []
 
 
@@ -76,7 +79,8 @@ def test_other_errors_stay_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize("first", ["folder", "file"])
 def test_of_two_that_make_the_same_folder_the_first_has_it(tmp_path: Path, first: str) -> None:
     target = tmp_path / "model"
-    with pytest.raises(NysformerError, match="model: another process made something there meanwhile"):
+
+    def race() -> None:
         with new_folder(target) as slow:
             (slow / "slow").touch()
             if first == "folder":
@@ -84,6 +88,9 @@ def test_of_two_that_make_the_same_folder_the_first_has_it(tmp_path: Path, first
                     (fast / "fast").touch()
             else:
                 target.touch()
+
+    with pytest.raises(NysformerError, match="model: another process made something there meanwhile"):
+        race()
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert first == "file" or [path.name for path in target.iterdir()] == ["fast"]
 

@@ -16,7 +16,14 @@ from filelock import FileLock
 from nysformer import NysformerError
 from nysformer.data.locks import LOCK, holds_nothing, lock_folder
 
-HOLD = "import sys; from nysformer.data.locks import lock_folder\nwith lock_folder(sys.argv[1]): print('held', flush=True); sys.stdin.read()"
+HOLD = """
+import sys
+from nysformer.data.locks import lock_folder
+
+with lock_folder(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 def holder(folder: Path) -> subprocess.Popen[str]:

@@ -27,7 +27,7 @@ def check_new_folder(path: str | Path) -> Path:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".part", dir=nearest):
             pass
     except OSError as error:
-        raise _unwritable(path, error.strerror) from error
+        raise _unwritable(path, error.strerror or str(error)) from error
     return path
 
 
@@ -52,7 +52,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     except OSError as error:
-        raise _unwritable(path, error.strerror) from error
+        raise _unwritable(path, error.strerror or str(error)) from error
     try:
         folder = partial / path.name
         folder.mkdir()  # with the usual permissions, which a temporary folder has not
