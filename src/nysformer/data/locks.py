@@ -60,6 +60,8 @@ def lock_folder(path: str | Path) -> Iterator[None]:
         raise NysformerError(
             f"{path}: {_holder(folder / LOCK)} is writing here; wait for it or name another"
         ) from error
+    except FileExistsError as error:
+        raise NysformerError(f"{path}: a file stands where the folder should be; name another folder") from error
     except (OSError, ValueError) as error:  # a ValueError for a name with a null character
         if not isinstance(error, OSError) or error.errno not in _NO_LOCKS:
             _remove_empty(made)

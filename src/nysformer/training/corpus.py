@@ -1,6 +1,7 @@
 """Training and validation documents of a run, as token ids and label indices."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -80,8 +81,12 @@ class Corpus:
         ]
 
 
-def read_documents(options: FinetuneOptions) -> Documents:
+def read_documents(options: FinetuneOptions, known: Sequence[str] = ()) -> Documents:
     """Read the files of a run.
+
+    Args:
+        options: of the run.
+        known: the labels of the model's head, whose order is kept where the training documents have the same ones.
 
     Raises:
         NysformerError: documents or labels are unusable.
@@ -91,6 +96,8 @@ def read_documents(options: FinetuneOptions) -> Documents:
     labels = label_table(train)
     if len(labels) < 2:
         raise NysformerError(f"train: every document has the same label ({labels[0]}); give at least two labels")
+    if set(labels) == set(known):
+        labels = list(known)
     valid = encode_labels(load_documents(options.valid, **columns), labels) if options.valid else None
     return Documents(encode_labels(train, labels), valid, labels)
 
