@@ -25,7 +25,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
     ids=repr,
 )
 def test_a_full_disk(error: Exception) -> None:
-    assert write_failure(error) == "No space left on device"
+    assert write_failure(error) == "no space left on device"
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, failure: Exc
             (folder / "file").write_text("a")
             raise failure
 
-    with pytest.raises(NysformerError, match=r"model: cannot be written \((No space left|torch could not)"):
+    with pytest.raises(NysformerError, match=r"model: cannot be written \((no space left|torch could not)"):
         fill()
     assert list((tmp_path / "runs").iterdir()) == []
 
@@ -97,8 +97,10 @@ def test_of_two_that_make_the_same_folder_the_first_has_it(tmp_path: Path, first
 
 def test_a_place_that_cannot_be_written_is_known_at_once(tmp_path: Path) -> None:
     (tmp_path / "out.txt").touch()
-    for path in (tmp_path / "out.txt" / "model", "/proc/nowhere/model"):
-        with pytest.raises(NysformerError, match="cannot be written"):
+    for path in (tmp_path / "out.txt" / "model", tmp_path / "out.txt" / "a" / "model"):
+        with pytest.raises(NysformerError, match=r"cannot be written: .*out\.txt is not a folder"):
             check_new_folder(path)
     check_new_folder(tmp_path / "a" / "b" / "model")
+    with pytest.raises(NysformerError, match="cannot be written"), new_folder("/proc/nowhere/model"):
+        pass
     assert [path.name for path in tmp_path.iterdir()] == ["out.txt"]

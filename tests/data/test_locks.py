@@ -102,9 +102,16 @@ def test_what_was_made_for_nothing_is_removed(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "out.txt").touch()
     for path in (tmp_path / "out.txt" / "run", tmp_path / "out.txt" / "a" / "run"):
-        with pytest.raises(NysformerError, match=r"run: cannot be written \(Not a directory\)"), lock_folder(path):
+        with (
+            pytest.raises(NysformerError, match=r"run: cannot be written: .*out\.txt is not a folder"),
+            lock_folder(path),
+        ):
             pass
+    with pytest.raises(NysformerError, match="a file stands where"), lock_folder(tmp_path / "out.txt"):
+        pass
     with pytest.raises(NysformerError, match="cannot be written"), lock_folder("/proc/nysformer/run"):
+        pass
+    with pytest.raises(NysformerError, match="cannot be written"), lock_folder(tmp_path / ("n" * 300)):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["out.txt"]
 

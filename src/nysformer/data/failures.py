@@ -22,20 +22,25 @@ def write_failure(error: BaseException) -> str | None:
 
     Example:
         >>> write_failure(OSError(28, "No space left on device"))
-        'No space left on device'
+        'no space left on device'
         >>> write_failure(RuntimeError("[enforce fail] PytorchStreamWriter failed writing file data/0"))
         'torch could not write the whole file; is the disk full?'
         >>> write_failure(ValueError("of another kind"))
     """
     if isinstance(error, OSError):
-        return error.strerror or str(error)
+        return _reason(error.errno) or str(error)
     if isinstance(error, NysformerError):
         cause = error.__cause__
         return write_failure(cause) if isinstance(cause, OSError) and cause.errno in _OF_WRITING else None
     text = str(error)
     number = _OS_ERROR.search(text)
     if number:  # what Rust's libraries say
-        return os.strerror(int(number[1]))
+        return _reason(int(number[1]))
     if isinstance(error, RuntimeError) and _TORCH.search(text):
         return "torch could not write the whole file; is the disk full?"
     return None
+
+
+def _reason(number: int | None) -> str | None:
+    reason = os.strerror(number) if number else ""
+    return f"{reason[:1].lower()}{reason[1:]}" or None

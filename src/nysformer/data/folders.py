@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nysformer.data.atomic import check_parent, write_error
 from nysformer.data.failures import write_failure
 from nysformer.errors import NysformerError
 
@@ -14,20 +15,18 @@ __all__ = ["check_new_folder", "new_folder"]
 
 
 def check_new_folder(path: str | Path) -> Path:
-    """See whether a folder can be made at `path`, without leaving anything behind.
+    """Check that a folder can be made at `path`, without making anything.
 
     Raises:
-        NysformerError: something stands there, other than an empty folder; or nothing can be made there.
+        NysformerError: something stands there, other than an empty folder; a file stands where a folder above it
+            should; the place is not writable.
     """
     path = Path(path)
-    try:
-        if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
-            raise NysformerError(f"{path}: something stands there already; name another folder or move it away")
-        nearest = next(each for each in (path.absolute().parent, *path.absolute().parents) if each.exists())
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".part", dir=nearest):
-            pass
-    except OSError as error:
-        raise _unwritable(path, error.strerror or str(error)) from error
+    check_parent(path, exists=False)
+    if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+        return path
+    if path.exists() or path.is_symlink():
+        raise NysformerError(f"{path}: something stands there already; name another folder or move it away")
     return path
 
 
@@ -38,7 +37,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     Several processes may make the same folder: the first to finish has it, the others get an error.
 
     Raises:
-        NysformerError: something stands at `path`, or nothing can be written there, or another process made it
+        NysformerError: as `check_new_folder`; the disk is full or fails; another process made something at `path`
             meanwhile.
 
     Example:
@@ -50,19 +49,21 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     path = check_new_folder(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        partial = Path(tempfile.mkdtemp(prefix=f".{path.name[:60]}.", suffix=".part", dir=path.parent))
     except OSError as error:
-        raise _unwritable(path, error.strerror or str(error)) from error
+        raise write_error(path, error) from error
     try:
         folder = partial / path.name
         folder.mkdir()  # with the usual permissions, which a temporary folder has not
         yield folder
         _move(folder, path)
+    except OSError as error:
+        raise write_error(path, error) from error
     except Exception as error:
         reason = write_failure(error)
         if reason is None:
             raise
-        raise _unwritable(path, reason) from error
+        raise NysformerError(f"{path}: cannot be written ({reason}); free some space or name another place") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -77,7 +78,3 @@ def _move(folder: Path, path: Path) -> None:
         raise NysformerError(
             f"{path}: another process made something there meanwhile, which stays; name another folder"
         ) from error
-
-
-def _unwritable(path: Path, reason: str) -> NysformerError:
-    return NysformerError(f"{path}: cannot be written ({reason}); name another place")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from nysformer.data.atomic import check_parent, write_error
 from nysformer.errors import NysformerError
 
 __all__ = ["LOCK", "holds_nothing", "lock_folder"]
@@ -54,6 +55,8 @@ def lock_folder(path: str | Path) -> Iterator[None]:
     lock = FileLock(folder / LOCK)
     try:
         made += (each for each in (folder, *folder.parents) if not each.exists())
+        if made:
+            check_parent(folder, exists=False)
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(blocking=False)
     except Timeout as error:
@@ -62,11 +65,10 @@ def lock_folder(path: str | Path) -> Iterator[None]:
         ) from error
     except FileExistsError as error:
         raise NysformerError(f"{path}: a file stands where the folder should be; name another folder") from error
-    except (OSError, ValueError) as error:  # a ValueError for a name with a null character
-        if not isinstance(error, OSError) or error.errno not in _NO_LOCKS:
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
             _remove_empty(made)
-            reason = getattr(error, "strerror", None) or str(error)
-            raise NysformerError(f"{path}: cannot be written ({reason}); name another place") from error
+            raise write_error(path, error) from error
         logger.warning("%s: this file system has no locks; do not start a second run here", path)
     try:
         _write_holder(folder / LOCK)

@@ -8,7 +8,7 @@ from nysformer.data.failures import write_failure
 from nysformer.errors import Interrupted, NysformerError
 from nysformer.training.folder import RunFolder
 
-__all__ = ["while_reading", "while_training"]
+__all__ = ["standing", "while_reading", "while_training"]
 
 
 @contextmanager
@@ -40,17 +40,19 @@ def while_training(folder: RunFolder) -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt as error:
-            raise Interrupted(f"{folder.path}: interrupted; {_standing(folder)}") from error
+            raise Interrupted(f"{folder.path}: interrupted; {standing(folder)}") from error
         except Exception as error:
             reason = write_failure(error)
             if reason is None:
                 raise
-            place = getattr(error, "filename", None) or folder.path
-            standing = _standing(folder)  # removes what was written by half, which may give some room already
-            raise NysformerError(f"{place}: cannot be written ({reason}); {standing}") from error
+            named = str(error).partition(": cannot be written")[0] if isinstance(error, NysformerError) else None
+            place = named or getattr(error, "filename", None) or folder.path
+            stands = standing(folder)  # removes what was written by half, which may give some room already
+            raise NysformerError(f"{place}: cannot be written ({reason}); {stands}") from error
 
 
-def _standing(folder: RunFolder) -> str:
+def standing(folder: RunFolder) -> str:
+    """What stands of a run that began to train, and how to go on; half a checkpoint is removed."""
     if not folder.holds_run():
         return "nothing was trained: start it again"
     with suppress(OSError):
