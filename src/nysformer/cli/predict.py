@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from nysformer.cli.reading import AllFiles, Delimiter, Encoding, InputFormat, separator
 from nysformer.errors import NysformerError
 
 if TYPE_CHECKING:
@@ -36,13 +37,10 @@ def predict(
         Path | None, typer.Option(metavar="FILE", help="Write there, whole or not at all, instead of standard output.")
     ] = None,
     text_column: Annotated[str, typer.Option(metavar="NAME", help="Column or JSON key with the text.")] = "text",
-    input_format: Annotated[
-        Literal["auto", "jsonl", "csv", "tsv", "parquet", "text", "lines"],
-        typer.Option(
-            help="How to read files and standard input. auto: by suffix; a file with another suffix is one text "
-            "document, standard input is jsonl. text: the whole is one document. lines: a document a line."
-        ),
-    ] = "auto",
+    input_format: InputFormat = "auto",
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    all_files: AllFiles = False,
     max_length: Annotated[
         int | None,
         typer.Option(
@@ -78,19 +76,24 @@ def predict(
     Example: zcat mails.jsonl.gz | nysformer predict --model runs/mails > out
     """
     from nysformer.data.atomic import write_atomically
-    from nysformer.data.stream import RecordError, stream_documents
+    from nysformer.data.reader import ReadLog, ReadOptions, read_records
+    from nysformer.data.records import RecordError
     from nysformer.inference.predict import Predictor
 
     if not sources:
         if sys.stdin.isatty():
             raise NysformerError("no documents: name a file or a folder, or pipe JSON Lines into standard input")
         sources = ["-"]
-    documents = stream_documents(
-        sources,
+    log = ReadLog()
+    reading = ReadOptions(
         text_column=text_column,
+        label_column=None,
         input_format=None if input_format == "auto" else input_format,
-        stdin=sys.stdin.buffer,
+        delimiter=separator(delimiter),
+        encoding=encoding,
+        all_files=all_files,
     )
+    documents = read_records(sources, reading, labelled=False, stdin=sys.stdin.buffer, log=log)
     predictor = Predictor.from_pretrained(
         model, max_length=max_length, tokens_per_batch=tokens_per_batch, dtype=dtype, device=device
     )
@@ -108,6 +111,8 @@ def predict(
             else:
                 print(json.dumps(answer.to_dict(), ensure_ascii=False), file=out, flush=True)
                 progress.advance(answer)
+        for line in log.lines():
+            progress.report(line)
     if bad:
         raise typer.Exit(1)
 

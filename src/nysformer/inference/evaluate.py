@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from nysformer.data.documents import load_documents
-from nysformer.data.stream import Record, RecordError
+from nysformer.data.reader import ReadLog, ReadOptions
+from nysformer.data.records import Record, RecordError
 from nysformer.data.tokens import encode_labels
 from nysformer.errors import NysformerError
 from nysformer.inference.metrics import classification_metrics
@@ -23,6 +24,11 @@ def evaluate(
     *,
     text_column: str = "text",
     label_column: str = "label",
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    label_from: Literal["top", "parent"] = "top",
+    all_files: bool = False,
+    log: ReadLog | None = None,
     max_length: int | None = None,
     tokens_per_batch: int = TOKENS_PER_BATCH,
     dtype: Precision = "float32",
@@ -35,6 +41,8 @@ def evaluate(
         model_dir: a model folder, see `Predictor.from_pretrained`.
         sources: files or folders, see `load_documents`.
         text_column, label_column: where text and label stand.
+        delimiter, encoding, label_from, all_files: how files are read, see `nysformer.data.reader.ReadOptions`.
+        log: is told what was read, skipped and normalized.
         max_length, tokens_per_batch, dtype, device: see `Predictor.from_pretrained`.
         on_progress: called with the number of documents done and of all of them, after each.
 
@@ -58,7 +66,15 @@ def evaluate(
             f"{model_dir}: the model's problem type is {predictor.problem_type}; only single-label classifiers can be "
             "evaluated"
         )
-    documents = load_documents(sources, text_column=text_column, label_column=label_column)
+    reading = ReadOptions(
+        text_column=text_column,
+        label_column=label_column,
+        delimiter=delimiter,
+        encoding=encoding,
+        label_from=label_from,
+        all_files=all_files,
+    )
+    documents = load_documents(sources, reading, log=log)
     documents = encode_labels(documents, predictor.labels)
 
     def texts() -> Iterator[Record]:

@@ -105,7 +105,7 @@ def _run(options: FinetuneOptions, folder: RunFolder, console: Console) -> Finet
     corpus = build_corpus(documents, options, tokenizer, model.config.max_position_embeddings)
     if before is not None and before.get("data", {}).get("fingerprint") != corpus.fingerprint:
         raise NysformerError(f"{folder.path}: the documents are not those the run began with; begin a new run")
-    announce(console, corpus, {}, new_head)
+    announce(console, corpus, documents.logs, new_head)
 
     with while_training(folder):
         if options.overwrite:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nysformer.data.labels import UnusableLabel, normal_label
 from nysformer.errors import NysformerError
 from nysformer.inference.load import load_classifier
 from nysformer.models import NystromformerConfig, NystromformerForSequenceClassification
@@ -19,7 +20,8 @@ class Head:
     """What a checkpoint says of its classification head.
 
     Attributes:
-        labels: the names of its outputs, in their order; none where the head cannot be kept whatever the documents are.
+        labels: the names of its outputs, in their order, spelled as the documents' are (see
+            `nysformer.data.labels.normal_label`); none where the head cannot be kept whatever the documents are.
         reason: why it cannot be kept; None where it can.
         replaced: whether the checkpoint may hold weights of a head, which a new one replaces.
     """
@@ -49,10 +51,13 @@ def read_head(source: str) -> Head:
 
 
 def _names(id2label: Any) -> tuple[str, ...]:
-    """Label names in the order of their numbers, which are 0, 1, ...; none where the map is not of that kind."""
+    """Label names, spelled as the documents' are, in the order of their numbers 0, 1, ...; none where they are not."""
     if not isinstance(id2label, Mapping):
         return ()
-    names = {str(key): str(name).strip() for key, name in id2label.items()}
+    try:
+        names = {str(key): normal_label(name) for key, name in id2label.items()}
+    except UnusableLabel:
+        return ()
     numbers = [str(number) for number in range(len(names))]
     if set(names) != set(numbers) or len(set(names.values())) != len(names):
         return ()
