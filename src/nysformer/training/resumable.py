@@ -48,7 +48,7 @@ def while_training(folder: RunFolder) -> Iterator[None]:
             named = str(error).partition(": cannot be written")[0] if isinstance(error, NysformerError) else None
             place = named or getattr(error, "filename", None) or folder.path
             stands = standing(folder)  # removes what was written by half, which may give some room already
-            raise NysformerError(f"{place}: cannot be written ({reason}); {stands}") from error
+            raise NysformerError(f"{place}: cannot be written ({reason}); {stands} once this is fixed") from error
 
 
 def standing(folder: RunFolder) -> str:
