@@ -105,7 +105,7 @@ def test_a_full_disk_is_one_line_and_the_run_resumes(options: Options, whole: Pa
             finetune(options(epochs=None, **RUN))
     said = str(caught.value)
     assert "cannot be written (" in said
-    assert said.endswith(f"the checkpoint of step {last} is whole: go on from it with resume=True once this is fixed")
+    assert said.endswith(f"the checkpoint of step {last} is whole: once this is fixed, go on from it with resume=True")
     assert str(options().output) in said
     assert "\n" not in said
     run = Path(options().output)
@@ -120,11 +120,13 @@ def test_a_full_disk_is_one_line_and_the_run_resumes(options: Options, whole: Pa
 def test_a_full_disk_before_the_first_checkpoint(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         fail_at(patch, TrainerState, "save_to_json", FULL, 1)
-        with pytest.raises(NysformerError, match="no checkpoint was whole yet: start over with resume=True"):
+        with pytest.raises(
+            NysformerError, match="no checkpoint was whole yet: once this is fixed, start over with resume=True"
+        ):
             finetune(options(epochs=None, **RUN))
     with monkeypatch.context() as patch:
         fail_at(patch, RunFolder, "write_json", FULL, 1)
-        with pytest.raises(NysformerError, match="nothing was trained: start it again once this is fixed"):
+        with pytest.raises(NysformerError, match="nothing was trained: once this is fixed, start it again"):
             finetune(options(epochs=None, output=f"{options().output}-other", **RUN))
     assert not Path(f"{options().output}-other").exists()
 

@@ -8,7 +8,7 @@ from nysformer.data.failures import write_failure
 from nysformer.errors import Interrupted, NysformerError
 from nysformer.training.folder import RunFolder
 
-__all__ = ["standing", "while_reading", "while_training"]
+__all__ = ["while_reading", "while_training"]
 
 
 @contextmanager
@@ -40,26 +40,28 @@ def while_training(folder: RunFolder) -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt as error:
-            raise Interrupted(f"{folder.path}: interrupted; {standing(folder)}") from error
+            raise Interrupted(f"{folder.path}: interrupted; {_standing(folder)}") from error
         except Exception as error:
             reason = write_failure(error)
             if reason is None:
                 raise
             named = str(error).partition(": cannot be written")[0] if isinstance(error, NysformerError) else None
             place = named or getattr(error, "filename", None) or folder.path
-            stands = standing(folder)  # removes what was written by half, which may give some room already
-            raise NysformerError(f"{place}: cannot be written ({reason}); {stands} once this is fixed") from error
+            stands = _standing(
+                folder, "once this is fixed, "
+            )  # removes what was written by half, which may give some room already
+            raise NysformerError(f"{place}: cannot be written ({reason}); {stands}") from error
 
 
-def standing(folder: RunFolder) -> str:
-    """What stands of a run that began to train, and how to go on; half a checkpoint is removed."""
+def _standing(folder: RunFolder, when: str = "") -> str:
+    """What stands of the run, and how to go on, and when that will help; half a checkpoint is removed."""
     if not folder.holds_run():
-        return "nothing was trained: start it again"
+        return f"nothing was trained: {when}start it again"
     with suppress(OSError):
         last = folder.last_state()
         if last is not None:
-            return f"the checkpoint of step {last[1]['global_step']:,} is whole: go on from it with resume=True"
-    return "no checkpoint was whole yet: start over with resume=True"
+            return f"the checkpoint of step {last[1]['global_step']:,} is whole: {when}go on from it with resume=True"
+    return f"no checkpoint was whole yet: {when}start over with resume=True"
 
 
 @contextmanager
