@@ -110,9 +110,7 @@ def _fault_of_the_machine(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.errno is not None:
         place = "" if error.filename is None else f"{error.filename}: "
         return f"{place}{error.strerror}"
-    if isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(mark in said for mark in _NO_MEMORY)
-    ):
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(mark in said for mark in _NO_MEMORY)):
         return "not enough memory; use a smaller model, shorter documents or smaller batches"
     return None
 
