@@ -24,7 +24,7 @@ from nysformer.data.separated import check_delimiter, other_delimiter, read_sepa
 from nysformer.data.sources import STDIN, File, check_sources, find_files, list_sources
 from nysformer.errors import NysformerError
 
-__all__ = ["STDIN", "ReadLog", "ReadOptions", "Sources", "read_records", "read_strictly"]
+__all__ = ["STDIN", "ReadLog", "ReadOptions", "Sources", "check_columns", "read_records", "read_strictly"]
 
 Sources: TypeAlias = str | Path | Iterable[str | Path]
 """Files and folders; one alone need not be in a list. "-" is standard input."""
@@ -225,27 +225,54 @@ def _is_empty(error: RecordError) -> bool:
 
 def _check_table(path: Path, options: ReadOptions) -> None:
     """Look for the text column of a table that is a source itself."""
+    names = _table_columns(path, options)
+    kind = options.input_format or format_of(path)
+    if names is not None and kind is not None and options.text_column not in names:
+        raise NysformerError(
+            f"{shown(path)}: {_no_column(options.text_column, names, kind)}; name the one with the text"
+        )
+
+
+def check_columns(sources: Sources, options: ReadOptions, names: Iterable[str]) -> None:
+    """Look for columns in the sources whose columns can be known before they are read: tables, and files of text.
+
+    Args:
+        sources, options: see `read_records`.
+        names: of columns.
+
+    Raises:
+        NysformerError: a source that lacks one of them.
+    """
+    names = list(names)
+    for source in list_sources(sources) if names else []:
+        path = Path(source)
+        kind = options.input_format or format_of(path)
+        if source == STDIN or not path.is_file():
+            continue
+        known = _table_columns(path, options)
+        if known is None and kind not in ("csv", "tsv", "parquet", "jsonl"):
+            known = [options.text_column]  # all there is of a text
+        missing = next((name for name in names if known is not None and name not in known), None)
+        if missing is not None:
+            raise NysformerError(f"{shown(path)}: no column {missing!r} (there are: {', '.join(known or ())})")
+
+
+def _table_columns(path: Path, options: ReadOptions) -> list[str] | None:
+    """The columns of a table; None where that cannot be known without reading on, or where the file is empty."""
     kind = options.input_format or format_of(path)
     if not path.is_file() or kind not in ("csv", "tsv", "parquet"):  # the head of a pipe can be read only once
-        return
+        return None
     if path.stat().st_size == 0:
-        return
+        return None
     try:
         if kind == "parquet":
-            names = parquet_columns(path)
-        else:
-            with _open(path) as binary:
-                names = separated_columns(binary, shown(path), kind, options.delimiter, options.encoding)
-            if not names:
-                return
+            return parquet_columns(path)
+        with _open(path) as binary:
+            return separated_columns(binary, shown(path), kind, options.delimiter, options.encoding) or None
     except UnreadableText as error:
         raise NysformerError(f"{shown(path)}: {error}") from error
     except (OSError, EOFError, zlib.error) as error:
         raise NysformerError(f"{shown(path)}: {_unreadable(error)}; fix it or leave it out") from error
-    if options.text_column not in names:
-        raise NysformerError(
-            f"{shown(path)}: {_no_column(options.text_column, names, kind)}; name the one with the text"
-        )
 
 
 class _Reading:
