@@ -21,6 +21,11 @@ def caused(error: Exception, cause: Exception) -> Exception:
         SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
         Exception("No space left on device (os error 28)"),  # tokenizers
         caused(NysformerError("x: cannot be written"), OSError(errno.ENOSPC, "No space left on device")),
+        caused(
+            NysformerError("run: cannot be written"),
+            caused(NysformerError("x: cannot be written"), OSError(errno.ENOSPC, "No space left on device")),
+        ),
+        caused(NysformerError("run: cannot be written"), Exception("No space left on device (os error 28)")),
     ],
     ids=repr,
 )
@@ -47,6 +52,7 @@ def test_torch(text: str) -> None:
         SafetensorError("Error while deserializing header: header too large"),
         NysformerError("the training loss is nan"),
         caused(NysformerError("metrics.json: cannot be read"), OSError(errno.ENOENT, "No such file or directory")),
+        caused(NysformerError("its tokenizer cannot be read"), Exception("No such file (os error 2)")),
         KeyError("labels"),
     ],
     ids=repr,

@@ -13,7 +13,6 @@ from nysformer.errors import Interrupted, NysformerError
 __all__ = ["resume_command", "saying_how_to_go_on"]
 
 _TERMINATED = 143
-_IN_PYTHON = "with resume=True"
 
 
 def resume_command(name: str, arguments: Sequence[str]) -> str:
@@ -28,11 +27,12 @@ def resume_command(name: str, arguments: Sequence[str]) -> str:
 
 
 @contextmanager
-def saying_how_to_go_on(command: str) -> Iterator[None]:
-    """Let what the block raises name a command in place of a Python argument; a request to terminate is like Ctrl-C.
+def saying_how_to_go_on(command: str, in_place_of: str = "with resume=True") -> Iterator[None]:
+    """Let what the block raises name a command; a request to terminate is like Ctrl-C.
 
     Args:
         command: that goes on with the run.
+        in_place_of: what a Python caller is told.
 
     Raises:
         Interrupted, NysformerError: with the command.
@@ -50,15 +50,15 @@ def saying_how_to_go_on(command: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        line = str(error).replace(_IN_PYTHON, f"with: {command}")
+        line = str(error).replace(in_place_of, f"with: {command}")
         if not terminated:
             raise Interrupted(line or "interrupted") from None
         Console(stderr=True).print(f"nysformer: {line}", markup=False, highlight=False, soft_wrap=True)
         raise SystemExit(_TERMINATED) from None
     except NysformerError as error:
-        if _IN_PYTHON not in str(error):
+        if in_place_of not in str(error):
             raise
-        raise NysformerError(str(error).replace(_IN_PYTHON, f"with: {command}")) from error
+        raise NysformerError(str(error).replace(in_place_of, f"with: {command}")) from error
     finally:
         if in_main_thread:
             signal.signal(signal.SIGTERM, before)

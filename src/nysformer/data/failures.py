@@ -27,18 +27,24 @@ def write_failure(error: BaseException) -> str | None:
         'torch could not write the whole file; is the disk full?'
         >>> write_failure(ValueError("of another kind"))
     """
-    if isinstance(error, OSError):
-        return _reason(error.errno) or str(error)
     if isinstance(error, NysformerError):
-        cause = error.__cause__
-        return write_failure(cause) if isinstance(cause, OSError) and cause.errno in _OF_WRITING else None
+        # One that speaks of reading has such a cause, too; but a device is full only for those who write.
+        return None if error.__cause__ is None else _failure(error.__cause__, _OF_WRITING)
+    return _failure(error, None)
+
+
+def _failure(error: BaseException, numbers: set[int] | None) -> str | None:
+    """Why a write failed; `numbers` are the system's errors to consider, None for all."""
     text = str(error)
-    number = _OS_ERROR.search(text)
-    if number:  # what Rust's libraries say
-        return _reason(int(number[1]))
+    if isinstance(error, NysformerError):
+        return write_failure(error)
     if isinstance(error, RuntimeError) and _TORCH.search(text):
         return "torch could not write the whole file; is the disk full?"
-    return None
+    rust = _OS_ERROR.search(text)
+    number = error.errno if isinstance(error, OSError) else int(rust[1]) if rust else None
+    if numbers is not None and number not in numbers:
+        return None
+    return _reason(number) or (text if isinstance(error, OSError) else None)
 
 
 def _reason(number: int | None) -> str | None:
