@@ -4,14 +4,14 @@ import errno
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nysformer.data.atomic import check_parent, write_error
 from nysformer.data.failures import write_failure
 from nysformer.errors import NysformerError
 
-__all__ = ["check_new_folder", "new_folder"]
+__all__ = ["check_new_folder", "missing_folders", "new_folder", "remove_empty"]
 
 
 def check_new_folder(path: str | Path) -> Path:
@@ -47,10 +47,12 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         ['config.json']
     """
     path = check_new_folder(path)
+    made = missing_folders(path.parent)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{path.name[:60]}.", suffix=".part", dir=path.parent))
     except OSError as error:
+        remove_empty(made)
         raise write_error(path, error) from error
     try:
         folder = partial / path.name
@@ -66,6 +68,19 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         raise NysformerError(f"{path}: cannot be written ({reason}); free some space or name another place") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        remove_empty(made)
+
+
+def missing_folders(path: Path) -> list[Path]:
+    """The folder and those above it that do not exist yet, the deepest first."""
+    return [each for each in (path, *path.parents) if not each.exists()]
+
+
+def remove_empty(folders: list[Path]) -> None:
+    """Remove folders, the deepest first, up to the first that is not empty."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _move(folder: Path, path: Path) -> None:

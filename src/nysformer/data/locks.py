@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from nysformer.data.atomic import check_parent, write_error
+from nysformer.data.folders import missing_folders, remove_empty
 from nysformer.errors import NysformerError
 
 __all__ = ["LOCK", "holds_nothing", "lock_folder"]
@@ -54,7 +55,7 @@ def lock_folder(path: str | Path) -> Iterator[None]:
     made: list[Path] = []
     lock = FileLock(folder / LOCK)
     try:
-        made += (each for each in (folder, *folder.parents) if not each.exists())
+        made += missing_folders(folder)
         if made:
             check_parent(folder, exists=False)
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +68,7 @@ def lock_folder(path: str | Path) -> Iterator[None]:
         raise NysformerError(f"{path}: a file stands where the folder should be; name another folder") from error
     except OSError as error:
         if error.errno not in _NO_LOCKS:
-            _remove_empty(made)
+            remove_empty(made)
             raise write_error(path, error) from error
         logger.warning("%s: this file system has no locks; do not start a second run here", path)
     try:
@@ -78,7 +79,7 @@ def lock_folder(path: str | Path) -> Iterator[None]:
             (folder / LOCK).unlink()  # while it is locked: who opens it now finds out that it is gone
         if lock.is_locked:
             lock.release()
-        _remove_empty(made)
+        remove_empty(made)
 
 
 def _write_holder(lock_file: Path) -> None:
@@ -94,10 +95,3 @@ def _holder(lock_file: Path) -> str:
         return f"another run (pid {holder['pid']}, host {holder['host']}, since {holder['since']})"
     except (OSError, ValueError, KeyError, TypeError):
         return "another run"
-
-
-def _remove_empty(folders: list[Path]) -> None:
-    """Remove folders, the deepest first, until one holds something."""
-    with suppress(OSError):
-        for folder in folders:
-            folder.rmdir()

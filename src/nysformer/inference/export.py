@@ -5,6 +5,7 @@ Shapes: B batch, C choices (multiple choice only), N length; all of them free in
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -106,7 +107,10 @@ def export(source: str | Path, output: str | Path, *, format: Format, token_type
         if format == "onnx":
             run = _write_onnx(model, path, inputs, outputs)
         else:
-            torch.export.save(trace(model, inputs), path)
+            # By way of memory: where the disk is full, torch's own writer ends the process instead of raising an error.
+            whole = io.BytesIO()
+            torch.export.save(trace(model, inputs), whole)
+            path.write_bytes(whole.getbuffer())
             run = torch.export.load(path).module()
         lengths = tuple(sorted({min(length, model.config.max_position_embeddings) for length in CHECKED_LENGTHS}))
         difference = None if run is None else _compare(model, run, inputs, lengths)

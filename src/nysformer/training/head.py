@@ -39,7 +39,7 @@ def read_head(source: str) -> Head:
     """
     settings, _ = NystromformerConfig.get_config_dict(source)
     architectures = settings.get("architectures")
-    if architectures and NystromformerForSequenceClassification.__name__ not in architectures:
+    if isinstance(architectures, list) and NystromformerForSequenceClassification.__name__ not in architectures:
         return Head(reason="the checkpoint has no classification head", replaced=False)
     problem = settings.get("problem_type")
     if problem not in (None, _SINGLE_LABEL):
