@@ -254,7 +254,14 @@ def test_progress_is_one_bar_with_speed(options: Options, capfd: pytest.CaptureF
         lines = log.read().splitlines()
     assert re.fullmatch(r"training: 60 documents, [\d,]+ tokens, 17 documents cut to 256 tokens", lines[0])
     assert re.fullmatch(r"validation: 24 documents, [\d,]+ tokens, 6 documents cut to 256 tokens", lines[1])
-    assert "macro-F1" in lines[2]
+    assert [line.split() for line in lines[2:6]] == [
+        ["label", "training", "validation"],
+        ["law", "30", "12"],
+        ["letter", "10", "4"],
+        ["poem", "20", "8"],
+    ]
+    assert lines[6] == "new head: the model's labels are ham, spam; the documents have law, letter, poem"
+    assert "macro-F1" in lines[7]
     assert lines[-1].startswith("trained ")
     assert "tokens/s" in lines[-1]
     assert capfd.readouterr() == ("", "")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from nysformer.cli.output import new_table
+
 __all__ = ["convert"]
 
 
@@ -67,7 +69,6 @@ def convert(
     Example: nysformer convert bert-base-uncased runs/bert-4096 --max-length 4096
     """
     from rich.console import Console
-    from rich.table import Table
 
     from nysformer.inference.convert import convert as run
     from nysformer.models.sources import ConversionOptions
@@ -90,7 +91,7 @@ def convert(
     say(f"{done.kind} to {done.architecture}, {size}")
     if done.dropped:
         say(f"dropped: {', '.join(done.dropped)}")
-    table = Table("tokens", "attention", "largest difference to the source")
+    table = new_table(console.width, "tokens", "attention", "largest difference to the source")
     for each in done.differences:
         table.add_row(f"{each.tokens:,}", "as the source" if each.exact else "approximated", f"{each.largest:.1e}")
     console.print(table)
