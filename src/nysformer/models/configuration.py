@@ -9,6 +9,7 @@ from transformers.activations import ACT2FN
 from transformers.utils import logging
 
 from nysformer.errors import NysformerError
+from nysformer.models.no_convolution import MARK
 from nysformer.ops import MAX_PINV_ITERATIONS
 
 __all__ = ["AttentionMode", "NystromformerConfig"]
@@ -82,6 +83,8 @@ class NystromformerConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
         if self.pruned_heads is not None:  # JSON has string keys
             self.pruned_heads = {int(layer): sorted(heads) for layer, heads in self.pruned_heads.items()}
+        if getattr(self, MARK, False) is True and self.conv_kernel_size == 1:
+            self.conv_kernel_size = None
 
     @property
     def resolved_attention_mode(self) -> AttentionMode:
@@ -136,9 +139,12 @@ class NystromformerConfig(PreTrainedConfig):
                 raise NysformerError(f"pruned_heads leaves layer {layer} without a head: keep at least one")
 
     def to_dict(self) -> dict[str, Any]:
-        """As saved: the published switch is written out, so that transformers reads the same mode."""
+        """As saved: the published switch, and what stands for no convolution, are written out for transformers."""
         values = super().to_dict()
         values["segment_means_seq_len"] = self.resolved_segment_means_seq_len
+        values.pop(MARK, None)
+        if self.conv_kernel_size is None:
+            values |= {"conv_kernel_size": 1, MARK: True}
         return values
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any) -> None:
@@ -152,7 +158,7 @@ class NystromformerConfig(PreTrainedConfig):
 
     def _unknown_to_transformers(self) -> list[str]:
         features = {
-            "conv_kernel_size=None (it refuses the folder)": self.conv_kernel_size is None,
+            "conv_kernel_size=None (written as a kernel of zeros)": self.conv_kernel_size is None,
             "pruned_heads": bool(self.pruned_heads),
             "inv_coeff_init_option=True": self.inv_coeff_init_option,
             f"pinv_iterations={self.pinv_iterations}": self.pinv_iterations != 6,
