@@ -23,6 +23,9 @@ AttentionMode = Literal["auto", "nystrom", "softmax"]
 class NystromformerConfig(PreTrainedConfig):
     """The settings of a Nyströmformer, in the layout of the published checkpoints.
 
+    One of these is [uw-madison/nystromformer-512](https://huggingface.co/uw-madison/nystromformer-512). After
+    `register`, transformers writes the documentation of its own classes from this link.
+
     Args:
         vocab_size, hidden_size, num_hidden_layers, num_attention_heads, intermediate_size, hidden_act,
         hidden_dropout_prob, type_vocab_size, initializer_range, layer_norm_eps: as in BERT.

@@ -1,8 +1,8 @@
 """How a model without convolution is saved so that transformers reads it, and how it is read back.
 
 transformers' Nyströmformer always has a convolution, and its configuration, which its `AutoTokenizer` reads too,
-refuses a kernel size of null. So the file says kernel size 1, holds a kernel of zeros per layer, which adds nothing, and
-carries `zero_convolution: true`. Our classes take the zeros out again. Kernels that are no longer zero, because
+refuses a kernel size of null. So the file says kernel size 1, holds a kernel of zeros per layer, which adds nothing,
+and carries `zero_convolution: true`. Our classes take the zeros out again. Kernels that are no longer zero, because
 transformers has trained them, stay.
 """
 
