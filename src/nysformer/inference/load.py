@@ -1,15 +1,11 @@
-"""A classifier and its tokenizer out of a model folder, checked: what is damaged or untrained never classifies."""
+"""Loads and checks models and tokenizers from folders; refuses damaged ones, and classifiers without a trained head."""
 
-import json
 import logging
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
@@ -24,7 +20,12 @@ from nysformer.models import (
     NystromformerModel,
     NystromformerPreTrainedModel,
 )
+from nysformer.models.configuration import unusable
 from nysformer.models.foreign import FAMILIES
+from nysformer.models.labels import check_labels
+from nysformer.models.reading import check_shapes, read_config, stored_shapes
+from nysformer.models.settings import one_line, read_json
+from nysformer.models.sources import UNREADABLE
 
 __all__ = ["check_model", "has_tokenizer", "label_names", "load_classifier", "load_model", "load_tokenizer"]
 
@@ -38,20 +39,9 @@ MODELS: tuple[type[NystromformerPreTrainedModel], ...] = (
     NystromformerForQuestionAnswering,
 )
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+# Outputs as everything here reads them, whatever the folder's configuration asks for.
+_PLAIN_OUTPUT = {"return_dict": True, "output_hidden_states": False, "output_attentions": False}
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "vocab.json")
-
-# What the readers of configuration, safetensors and pickled weights raise on bytes that are none.
-_UNREADABLE = (
-    EOFError,
-    KeyError,
-    OSError,
-    RuntimeError,
-    SafetensorError,
-    StrictDataclassError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-)
 
 
 def check_model(source: str | Path, *, hub: bool = False) -> None:
@@ -73,8 +63,10 @@ def check_model(source: str | Path, *, hub: bool = False) -> None:
     elif hub and not folder.exists():
         try:
             config, _ = NystromformerConfig.get_config_dict(str(source))
-        except _UNREADABLE as error:
-            raise NysformerError(f"{source}: no such folder, nor found on the hub ({_one_line(error)})") from error
+        except NysformerError as error:
+            raise unusable(source, error) from error
+        except UNREADABLE as error:
+            raise NysformerError(f"{source}: no such folder, nor found on the hub ({one_line(error)})") from error
     else:
         raise NysformerError(f"{source}: no such model folder; give the folder that `nysformer finetune` wrote")
     kind = config.get("model_type")
@@ -85,21 +77,19 @@ def check_model(source: str | Path, *, hub: bool = False) -> None:
         )
     if kind != NystromformerConfig.model_type:
         raise NysformerError(
-            f"{source}: the model's type is {kind!r}, not {NystromformerConfig.model_type!r}; give another"
+            f"{source}: by its config.json the model's type is {kind!r}, not {NystromformerConfig.model_type!r}; give "
+            "another model"
         )
 
 
 def _folder_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
+    if not path.exists():
+        raise NysformerError(f"{folder}: no config.json, so not a model folder; give one")
     try:
-        config = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise NysformerError(f"{folder}: no config.json, so not a model folder; give one") from error
-    except (OSError, ValueError) as error:
-        raise NysformerError(f"{path}: not valid JSON ({error}); copy or train the model again") from error
-    if not isinstance(config, dict):
-        raise NysformerError(f"{path}: not a JSON object; copy or train the model again")
-    return config
+        return read_json(path)
+    except NysformerError as error:
+        raise NysformerError(f"{path}: {error}; copy or train the model again") from error
 
 
 def has_tokenizer(source: str | Path) -> bool:
@@ -115,17 +105,16 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
         source: a model folder, or the name of a model on the hub.
 
     Raises:
-        NysformerError: there is none, or it cannot be read.
+        NysformerError: there is none, or it cannot be read; a configuration with impossible values.
     """
     if not has_tokenizer(source):
         raise NysformerError(f"{source}: no tokenizer in the folder; save it there: tokenizer.save_pretrained(folder)")
+    # With the configuration in hand: its faults are its own, and AutoTokenizer would read it with transformers' class.
+    config = read_config(source)
     try:
-        # With the configuration in hand: AutoTokenizer would read it with transformers' own class, which refuses some
-        # of what ours allows, such as no convolution.
-        config = NystromformerConfig.from_pretrained(str(source))
-        return AutoTokenizer.from_pretrained(str(source), config=config)
+        return AutoTokenizer.from_pretrained(str(source), config=config, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises bare Exceptions
-        raise NysformerError(f"{source}: its tokenizer cannot be read ({_one_line(error)}); save it anew") from error
+        raise NysformerError(f"{source}: its tokenizer cannot be read ({one_line(error)}); save it anew") from error
 
 
 def load_classifier(
@@ -180,20 +169,18 @@ def load_model(
 
 def _read_config(source: str | Path, hub: bool, overrides: dict[str, Any]) -> NystromformerConfig:
     check_model(source, hub=hub)
-    try:
-        config = NystromformerConfig.from_pretrained(str(source), **overrides)
-        config.check()
-    except NysformerError:
-        raise
-    except _UNREADABLE as error:
-        raise NysformerError(f"{source}: its config.json is not usable ({_one_line(error)}); mend it") from error
-    return config
+    return read_config(source, **{**_PLAIN_OUTPUT, **overrides})
 
 
 def _read_weights(
     kind: type[Model], source: str | Path, config: NystromformerConfig, dtype: Any
 ) -> tuple[Model, set[str]]:
     """The model, and the weights of its head that the checkpoint does not have in that shape."""
+    try:
+        shapes = stored_shapes(source)
+    except NysformerError as error:
+        raise NysformerError(f"{source}: its weights cannot be read: {error}") from error
+    check_shapes(source, config, kind, shapes)
     try:
         with _quiet():
             model, info = kind.from_pretrained(
@@ -205,9 +192,9 @@ def _read_weights(
             )
     except NysformerError:
         raise
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise NysformerError(
-            f"{source}: its weights cannot be read ({_one_line(error)}); copy or train the model again"
+            f"{source}: its weights cannot be read ({one_line(error)}); copy or train the model again"
         ) from error
     missing = set(info["missing_keys"]) | {key for key, *_ in info["mismatched_keys"]}
     body = "" if kind is NystromformerModel else f"{kind.base_model_prefix}."
@@ -222,12 +209,13 @@ def _read_weights(
 
 
 def label_names(config: NystromformerConfig) -> list[str]:
-    """The names of a classifier's outputs, in their order."""
-    return [str(config.id2label[index]) for index in range(config.num_labels)]
+    """The names of a classifier's outputs, in their order.
 
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    Raises:
+        NysformerError: `config.id2label` does not name each of them, once.
+    """
+    check_labels(config.id2label)
+    return [config.id2label[index] for index in range(config.num_labels)]
 
 
 @contextmanager

@@ -40,6 +40,11 @@ class GuardedModel(PreTrainedModel):
     is_optimized = False
     _is_compiled = False  # by `optimize`; a copy or an unpickled model is then compiled again
 
+    def __init__(self, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> None:
+        if hasattr(config, "check"):  # what is no configuration at all is transformers' to refuse
+            config.check()
+        super().__init__(config, *args, **kwargs)
+
     @classmethod
     def from_pretrained(
         cls: type[Model],
