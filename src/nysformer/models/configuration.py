@@ -1,6 +1,7 @@
 """The configuration, and how the published softmax switch is read and written."""
 
 import os
+from pathlib import Path
 from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
@@ -8,6 +9,7 @@ from transformers import PreTrainedConfig
 from transformers.utils import logging
 
 from nysformer.errors import NysformerError
+from nysformer.models.labels import inverse_labels
 from nysformer.models.no_convolution import MARK
 from nysformer.models.settings import check_file_values, check_values, one_line, read_json
 
@@ -97,7 +99,10 @@ class NystromformerConfig(PreTrainedConfig):
             NysformerError: its file is not JSON, or has values of the wrong type.
             OSError: no such folder, file or name.
         """
+        file = Path(pretrained_model_name_or_path) / "config.json"
         try:
+            if file.exists() and not file.is_file():  # a folder, say, which transformers takes for no file at all
+                raise NysformerError("it is not a file")
             return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         except NysformerError as error:
             raise unusable(pretrained_model_name_or_path, error) from error
@@ -113,6 +118,11 @@ class NystromformerConfig(PreTrainedConfig):
         if "num_labels" in kwargs or "id2label" in kwargs:  # the file's own labels go
             for name in ("num_labels", "id2label", "label2id"):
                 values.pop(name, None)
+        inverse = inverse_labels(values.get("label2id"))
+        if inverse is None:
+            values.pop("label2id", None)
+        elif values.get("id2label") is None:
+            values["id2label"] = inverse
         check_file_values(values, cls)
         try:
             made = super().from_dict(values, **kwargs)

@@ -41,6 +41,9 @@ _COUNTS: dict[str, tuple[int, int]] = {
 }
 _MAY_BE_NONE = {"segment_means_seq_len"}
 _SHARES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+_PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
+# Of a file; null there means what the model class does by itself.
+_OUTPUT_FLAGS = ("return_dict", "output_hidden_states", "output_attentions")
 _FLAGS = ("inv_coeff_init_option", "tie_word_embeddings", "add_cross_attention")
 
 
@@ -100,6 +103,9 @@ def check_file_values(values: Mapping[str, Any], kind: type) -> None:
                 f"num_labels is {number}, and id2label names {len(values['id2label'])} labels: remove num_labels or "
                 "correct it"
             )
+    for name in _OUTPUT_FLAGS:
+        if values.get(name) not in (None, True, False) or type(values.get(name)) in (int, float):
+            raise NysformerError(f"{name} is {_short(values[name])}: choose true or false")
     for name in ("dtype", "torch_dtype"):
         _check_dtype(name, values.get(name))
     heads = values.get("pruned_heads")
@@ -155,8 +161,11 @@ def check_values(config: NystromformerConfig) -> None:
         )
     if not isinstance(config.hidden_act, str) or config.hidden_act not in ACT2FN:
         raise NysformerError(
-            f"hidden_act {_short(config.hidden_act)} is not known: choose one of {', '.join(sorted(ACT2FN))}"
+            f"hidden_act {_short(config.hidden_act)} is not known: choose one of transformers' activations, such as "
+            "gelu, gelu_new, relu or silu"
         )
+    if config.problem_type not in (None, *_PROBLEMS):
+        raise NysformerError(f"problem_type is {_short(config.problem_type)}: choose {', '.join(_PROBLEMS)}, or null")
     _check_dtype("dtype", config.dtype)
     architectures = config.architectures
     if architectures is not None and not (
