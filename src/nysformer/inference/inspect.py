@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from nysformer import models
 from nysformer.errors import NysformerError
+from nysformer.inference.adapters import adapter_base, is_adapter
 from nysformer.inference.load import TOKENIZERS, check_model
 from nysformer.models import NystromformerConfig
 from nysformer.models.cost import Cost, document_cost
@@ -68,6 +69,11 @@ def inspect(folder: str | Path) -> Inspection:
         NysformerError: no model folder, not a Nyströmformer, or a configuration or header that cannot be read.
     """
     folder = Path(folder)
+    if is_adapter(folder):
+        raise NysformerError(
+            f"{folder}: an adapter, and inspect reads whole models: look at its base, {adapter_base(folder)}, or save "
+            "it merged: PeftModel.merge_and_unload().save_pretrained(new_folder)"
+        )
     check_model(folder)
     config = read_config(folder)
     names = [name for name in models.__all__ if name.startswith("NystromformerFor")]

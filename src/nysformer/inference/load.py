@@ -10,6 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from nysformer.errors import NysformerError
+from nysformer.inference.adapters import ADAPTER, adapter_base, is_adapter, merge_adapter, saved_labels, task_class
 from nysformer.models import (
     NystromformerConfig,
     NystromformerForMaskedLM,
@@ -56,6 +57,15 @@ def check_model(source: str | Path, *, hub: bool = False) -> None:
             one of another kind of model.
     """
     folder = Path(source)
+    if is_adapter(folder):
+        base = adapter_base(folder)
+        if not hub and not Path(base).exists():
+            raise NysformerError(
+                f"{folder}: the adapter was trained on {base}, which is no folder here; put it there, or correct "
+                f"base_model_name_or_path in {ADAPTER}"
+            )
+        check_model(base, hub=hub)
+        return
     if folder.is_dir():
         config = _folder_config(folder)
         if not any((folder / name).is_file() for name in WEIGHTS):
@@ -93,9 +103,11 @@ def _folder_config(folder: Path) -> dict[str, Any]:
 
 
 def has_tokenizer(source: str | Path) -> bool:
-    """Whether a model folder has a tokenizer inside; taken for granted for a name on the hub."""
+    """Whether a model folder, or an adapter's base, has a tokenizer inside; taken for granted for a name on the hub."""
     folder = Path(source)
-    return not folder.is_dir() or any((folder / name).is_file() for name in TOKENIZERS)
+    if not folder.is_dir() or any((folder / name).is_file() for name in TOKENIZERS):
+        return True
+    return is_adapter(folder) and has_tokenizer(adapter_base(folder))
 
 
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
@@ -110,7 +122,10 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     if not has_tokenizer(source):
         raise NysformerError(f"{source}: no tokenizer in the folder; save it there: tokenizer.save_pretrained(folder)")
     # With the configuration in hand: its faults are its own, and AutoTokenizer would read it with transformers' class.
-    config = read_config(source)
+    base = adapter_base(source) if is_adapter(source) else source
+    config = read_config(base)
+    if not any((Path(source) / name).is_file() for name in TOKENIZERS):
+        source = base
     try:
         return AutoTokenizer.from_pretrained(str(source), config=config, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises bare Exceptions
@@ -123,7 +138,7 @@ def load_classifier(
     """A sequence classifier whose every weight came out of the checkpoint, in evaluation mode, on the CPU.
 
     Args:
-        source: a model folder.
+        source: a model folder, or that of a peft adapter, which is merged into the model it was trained on.
         hub: allow the name of a model on the hub.
         new_head: begin with a fresh head where the checkpoint has none or one of another size, to be trained.
         dtype: of the weights; None for float32.
@@ -134,7 +149,7 @@ def load_classifier(
             left over, or of other shapes than the configuration's; without `new_head`, no trained head.
     """
     config = _read_config(source, hub, overrides)
-    model, headless = _read_weights(NystromformerForSequenceClassification, source, config, dtype)
+    model, headless = _read_model(NystromformerForSequenceClassification, source, config, dtype)
     if headless and not new_head:
         raise NysformerError(
             f"{source}: no trained classification head of {config.num_labels} labels in the checkpoint "
@@ -157,9 +172,11 @@ def load_model(
     config = _read_config(source, hub, overrides)
     known = {kind.__name__: kind for kind in MODELS}
     name = (config.architectures or [NystromformerModel.__name__])[0]
+    if is_adapter(source):
+        name = task_class(source) or name
     if name not in known:
         raise NysformerError(f"{source}: its config.json names a {name}; one of {', '.join(known)} can be read")
-    model, headless = _read_weights(known[name], source, config, dtype)
+    model, headless = _read_model(known[name], source, config, dtype)
     if headless:
         raise NysformerError(
             f"{source}: the checkpoint of a {name} without its head ({min(headless)}); train or save it again"
@@ -169,7 +186,21 @@ def load_model(
 
 def _read_config(source: str | Path, hub: bool, overrides: dict[str, Any]) -> NystromformerConfig:
     check_model(source, hub=hub)
+    if is_adapter(source):
+        return read_config(adapter_base(source), **{**_PLAIN_OUTPUT, **saved_labels(source), **overrides})
     return read_config(source, **{**_PLAIN_OUTPUT, **overrides})
+
+
+def _read_model(
+    kind: type[Model], source: str | Path, config: NystromformerConfig, dtype: Any
+) -> tuple[Model, set[str]]:
+    """As `_read_weights`; of an adapter's folder, its base with the adapter merged."""
+    if not is_adapter(source):
+        return _read_weights(kind, source, config, dtype)
+    model, headless = _read_weights(kind, adapter_base(source), config, None)
+    merged, headless = merge_adapter(model, source, headless)
+    assert isinstance(merged, kind)
+    return merged if dtype is None else merged.to(dtype), headless
 
 
 def _read_weights(

@@ -139,11 +139,15 @@ class NystromformerConfig(PreTrainedConfig):
 
     def _settle_labels(self) -> None:
         """`id2label` decides: `label2id` is made from it."""
-        if isinstance(self.id2label, dict) and all(isinstance(name, str) for name in self.id2label.values()):
-            inverse = {name: number for number, name in self.id2label.items()}
-            given: dict[str, Any] | None = getattr(self, "label2id", None)
+        labels: Any = getattr(self, "id2label", None)
+        if isinstance(labels, dict) and all(isinstance(name, str) for name in labels.values()):
+            if all(str(key).isdecimal() for key in labels):  # JSON has text
+                labels = {int(key): name for key, name in labels.items()}
+            inverse = {name: number for number, name in labels.items()}
+            given: Any = getattr(self, "label2id", None)
             if given is not None and inverse.keys() == given.keys() and inverse != given:
                 logger.warning_once("label2id numbers the labels otherwise than id2label does: id2label is used")
+            self.id2label = labels
             self.label2id = inverse
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from nysformer.models.no_convolution import (
     with_zeros,
     without_zeros,
 )
+from nysformer.models.settings import read_json
 
 __all__ = ["GuardedModel"]
 
@@ -186,7 +188,11 @@ def _says_zeros(source: str | os.PathLike[str] | None, kwargs: Mapping[str, Any]
     if source is None:
         return False
     try:
+        folder = Path(source)
+        if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+            source = read_json(folder / "adapter_config.json").get("base_model_name_or_path") or source
+
         values, _ = PreTrainedConfig.get_config_dict(source, **{key: kwargs[key] for key in _PLACE if key in kwargs})
-    except (OSError, ValueError):  # the loading that follows says what is wrong
+    except (OSError, TypeError, ValueError):  # the loading that follows says what is wrong
         return False
     return values.get(MARK) is True and values.get("conv_kernel_size") == 1

@@ -36,6 +36,11 @@ def convert_source(source: str | Path, options: ConversionOptions) -> Conversion
     path, name = Path(source), str(source)
     if path.is_file():
         return convert_authors(path, options)
+    if (path / "adapter_config.json").is_file():
+        raise NysformerError(
+            f"{name}: an adapter, and convert reads whole models: save it merged first, "
+            "PeftModel.merge_and_unload().save_pretrained(new_folder)"
+        )
     if path.exists() and not (path / "config.json").is_file():
         raise NysformerError(f"{name}: no config.json in the folder; name a model folder or a checkpoint file")
     settings = _settings(path)
