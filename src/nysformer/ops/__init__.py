@@ -9,23 +9,29 @@ from nysformer.ops.layout import Layout
 from nysformer.ops.linear import activate, can_pack, linear
 from nysformer.ops.maps import attention_factors, attention_map, attention_rows
 from nysformer.ops.pinv import MAX_PINV_ITERATIONS, iterative_pinv
+from nysformer.ops.scaled_dot_product import Implementation
 from nysformer.ops.stream import nystrom_stream
+from nysformer.ops.tracing import check_traceable, is_recorded, refuse_script
 
 __all__ = [
     "BLOCK_ROWS",
     "MAX_PINV_ITERATIONS",
+    "Implementation",
     "Layout",
     "activate",
     "attention_factors",
     "attention_map",
     "attention_rows",
     "can_pack",
+    "check_traceable",
     "depthwise_convolution",
+    "is_recorded",
     "iterative_pinv",
     "linear",
     "nystrom_attention",
     "nystrom_stream",
     "reference",
+    "refuse_script",
     "runs_in_blocks",
     "segment_means",
     "softmax_attention",
