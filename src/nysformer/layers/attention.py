@@ -105,8 +105,8 @@ class SelfAttention(nn.Module):
         if return_map:
             if not isinstance(documents, Layout):
                 raise NysformerError(
-                    "attention maps are made of packed rows: pass a Layout; a model gives no output_attentions while it "
-                    "is compiled, exported or transformed by torch.func"
+                    "attention maps are made of packed rows: pass a Layout; a model gives no output_attentions while "
+                    "it is compiled, exported or transformed by torch.func"
                 )
             return self._attend_by_map(query, key, value, documents, head_mask)
         if isinstance(documents, Layout):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nysformer.ops.tracing import is_differentiated_forward
+from nysformer.ops.tracing import is_transformed
 
 __all__ = ["Implementation", "check_implementation", "scaled_dot_product"]
 
@@ -42,8 +42,8 @@ def scaled_dot_product(
         query: (B, H, N, D).
         key, value: (B, H, S, D).
         implementation: "sdpa" for `torch.nn.functional.scaled_dot_product_attention`, which holds no (N, S) matrix and,
-            on a CPU, has neither a second derivative nor a forward-mode one; "eager" for plain products, which have
-            both. While a forward-mode derivative is taken, plain products run in either case.
+            on a CPU, has no second derivative; "eager" for plain products, which have all derivatives. On a CPU plain
+            products run also for "sdpa" while a forward-mode derivative is taken or `torch.func` transforms the call.
         mask: bool, broadcast to (B, H, N, S), True where a key is read. Each query needs one key.
         dropout_p: drops probabilities.
         scale: None for 1 / sqrt(D).
@@ -57,7 +57,7 @@ def scaled_dot_product(
         >>> bool((plain - fused).abs().max() < 1e-5)
         True
     """
-    if implementation == "sdpa" and not is_differentiated_forward():
+    if implementation == "sdpa" and not (query.is_cpu and is_transformed()):
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout_p, scale=scale)
     scores = (query * (query.shape[-1] ** -0.5 if scale is None else scale)) @ key.transpose(-1, -2)
     if mask is not None:

@@ -7,7 +7,7 @@ from torch.autograd import forward_ad
 
 from nysformer.errors import NysformerError
 
-__all__ = ["check_traceable", "is_differentiated_forward", "is_recorded", "refuse_script"]
+__all__ = ["check_traceable", "is_differentiated_forward", "is_recorded", "is_transformed", "refuse_script"]
 
 _MODES = torch._C._TorchDispatchModeKey
 
@@ -37,6 +37,13 @@ def is_recorded() -> bool:
 def is_differentiated_forward() -> bool:
     """Whether forward-mode differentiation is on: `torch.func.jvp`, or a level of `torch.autograd.forward_ad`."""
     return not torch.compiler.is_compiling() and forward_ad._current_level >= 0
+
+
+def is_transformed() -> bool:
+    """Whether a transform of `torch.func` is on, or forward-mode differentiation: fused kernels lack rules for some."""
+    return not torch.compiler.is_compiling() and (
+        torch._C._are_functorch_transforms_active() or is_differentiated_forward()
+    )
 
 
 def check_traceable() -> None:
