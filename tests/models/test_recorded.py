@@ -172,3 +172,21 @@ def test_many_gradients_at_once() -> None:
             together, torch.autograd.grad(out, (x, weight), cotangent, retain_graph=True), strict=True
         ):
             torch.testing.assert_close(ours[row], theirs)
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_a_compiled_model_checks_its_position_ids_as_it_runs(make: Make, labelled: Make, masks: bool) -> None:
+    torch.compiler.reset()
+    model, inputs = make("Model", num_hidden_layers=1), labelled("Model", 1, 20)
+    if masks:
+        inputs["attention_mask"] = torch.ones(1, 20, dtype=torch.bool)
+        inputs["attention_mask"][0, 3] = inputs["attention_mask"][0, 18] = False
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    rows = torch.arange(20)[None] + 2
+    if masks:
+        rows[0, 18] = 5
+    expected = model(**inputs, position_ids=rows)[0]
+    torch.testing.assert_close(compiled(**inputs, position_ids=rows)[0], expected, rtol=1e-4, atol=1e-4)
+    for wrong in (rows - 1, torch.cat([rows[:, :10], rows[:, :10]], dim=1), rows.flip(1)):
+        with pytest.raises(RuntimeError, match="a compiled model reads one document per row"):
+            compiled(**inputs, position_ids=wrong)

@@ -12,18 +12,7 @@ def is_hooked(module: nn.Module) -> bool:
     It does with a hook of its own or a global one, with a forward put in place of the class's, as offloading does, and
     with another `torch.nn.Module.__call__`, as tracers set it.
     """
-    return bool(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-        or "forward" in module.__dict__
-        or torch_module._global_forward_hooks
-        or torch_module._global_forward_pre_hooks
-        or torch_module._global_backward_hooks
-        or torch_module._global_backward_pre_hooks
-        or nn.Module.__call__ is not nn.Module._wrapped_call_impl
-    )
+    return _has_own_hooks(module) or _has_global_hooks()
 
 
 def is_watched(*blocks: nn.Module) -> bool:
@@ -31,4 +20,24 @@ def is_watched(*blocks: nn.Module) -> bool:
 
     A hook that reads activations wants them whole, and one that fetches weights should not run per block of rows.
     """
-    return any(is_hooked(module) for block in blocks for module in block.modules())
+    return _has_global_hooks() or any(_has_own_hooks(module) for block in blocks for module in block.modules())
+
+
+def _has_own_hooks(module: nn.Module) -> bool:
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        or "forward" in module.__dict__
+    )
+
+
+def _has_global_hooks() -> bool:
+    return bool(
+        torch_module._global_forward_hooks
+        or torch_module._global_forward_pre_hooks
+        or torch_module._global_backward_hooks
+        or torch_module._global_backward_pre_hooks
+        or nn.Module.__call__ is not nn.Module._wrapped_call_impl
+    )

@@ -395,8 +395,8 @@ class NystromformerModel(NystromformerPreTrainedModel):
 
         Raises:
             NysformerError: shapes or ids that do not fit, a document past the position table, an implementation of
-                attention that there is not, or `torch.jit.trace`. Compiled, exported and transformed models check
-                shapes only.
+                attention that there is not, or `torch.jit.trace`. Exported and transformed models check shapes only;
+                a compiled one stops with RuntimeError at position ids that are out of order.
         """
         config = self.config
         check_traceable()

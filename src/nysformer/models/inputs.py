@@ -1,7 +1,7 @@
 """Checks what the caller of a model passes, and packs the real tokens. No layer knows about padding.
 
-Nothing can be checked that depends on values while the model is compiled, exported or transformed (`is_recorded`):
-only shapes are then.
+While the model is exported or transformed (`is_recorded`), values cannot be checked, only shapes. A compiled model
+checks its position ids as it runs.
 
 Shapes: B batch, N padded length, T packed tokens, E hidden size.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from nysformer.errors import NysformerError
@@ -179,7 +180,11 @@ class EncoderInputs:
         Raises:
             NysformerError: which id, the table's size, and the fix; or position ids that do not rise in a document.
         """
-        if is_recorded() or self.layout.num_tokens == 0:
+        if is_recorded():
+            if torch.compiler.is_dynamo_compiling() and not self.own_positions:
+                self._assert_positions(0 if num_positions is None else FIRST_POSITION)
+            return
+        if self.layout.num_tokens == 0:
             return
         if num_positions is not None:
             first, last = (int(bound) for bound in self.position_ids.aminmax())
@@ -213,6 +218,19 @@ class EncoderInputs:
                 raise NysformerError(
                     f"{name} holds {int(ids.min())} to {int(ids.max())}, outside 0 to {size - 1}: {fix}"
                 )
+
+    def _assert_positions(self, first: int) -> None:
+        """Let the compiled program itself stop at position ids that are refused, or begin a second document.
+
+        The dense form reads one document per row and would mix them.
+        """
+        previous = F.pad(self.position_ids.cummax(dim=1).values[:, :-1], (1, 0), value=first - 1)
+        rising = self.position_ids > previous  # masked places hold zeros
+        torch._assert_async(
+            (rising if self.mask is None else rising | ~self.mask).all(),
+            f"position_ids start at {first} or later and rise within a row: a compiled model reads one document per "
+            "row",
+        )
 
 
 def check_one_document(position_ids: Tensor | None, mask: Tensor | None, shape: tuple[int, int]) -> None:
