@@ -151,6 +151,18 @@ class NystromformerConfig(PreTrainedConfig):
             self.label2id = inverse
 
     @property
+    def output_attentions(self) -> bool | None:
+        """Whether models return attention maps. With either implementation of the attention, unlike other models."""
+        return self._output_attentions
+
+    @output_attentions.setter
+    def output_attentions(self, value: bool | None) -> None:
+        self._output_attentions = value
+
+    def validate_output_attentions(self) -> None:
+        """Overrides transformers' check that maps are asked of "eager" models only."""
+
+    @property
     def resolved_attention_mode(self) -> AttentionMode:
         """The mode a model built from the present values runs in."""
         if self.attention_mode is not None:

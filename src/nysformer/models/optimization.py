@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from nysformer.errors import NysformerError
-from nysformer.layers import Linear
 from nysformer.layers.fused import Int8Linear, PackedLinear, can_quantize, dense_projections, fuse_layer
 from nysformer.layers.watched import is_watched
 from nysformer.models.encoder import NystromformerPreTrainedModel
@@ -116,7 +115,7 @@ def _check_projection(name: str, projection: nn.Module) -> None:
         )
     weight: Any = getattr(projection, "weight", None)
     # Subclasses that compute otherwise, such as those of quantization-aware training, would lose what they add.
-    plain = isinstance(projection, nn.Linear) and type(projection).forward in (nn.Linear.forward, Linear.forward)
+    plain = isinstance(projection, nn.Linear) and type(projection).forward is nn.Linear.forward
     if not plain or type(weight) not in (Tensor, nn.Parameter) or not weight.is_floating_point():
         raise NysformerError(f"{name} is a {kind}, not a plain linear layer: pass the model as it was before")
 

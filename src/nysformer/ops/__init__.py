@@ -17,11 +17,14 @@ from nysformer.ops.product import (
     set_product_backend,
     use_product_backend,
 )
+from nysformer.ops.scaled_dot_product import Implementation
 from nysformer.ops.stream import nystrom_stream
+from nysformer.ops.tracing import check_traceable, is_recorded, refuse_script
 
 __all__ = [
     "BLOCK_ROWS",
     "MAX_PINV_ITERATIONS",
+    "Implementation",
     "Layout",
     "ProductBackend",
     "activate",
@@ -29,7 +32,9 @@ __all__ = [
     "attention_map",
     "attention_rows",
     "can_pack",
+    "check_traceable",
     "depthwise_convolution",
+    "is_recorded",
     "iterative_pinv",
     "linear",
     "nystrom_attention",
@@ -37,6 +42,7 @@ __all__ = [
     "pays_to_pack",
     "product_backend",
     "reference",
+    "refuse_script",
     "runs_in_blocks",
     "segment_means",
     "set_product_backend",

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from nysformer.ops.product import can_pack, onednn_linear, product_backend
+from nysformer.ops.tracing import is_differentiated_forward, is_recorded
 
 __all__ = ["activate", "linear"]
 
@@ -30,9 +30,9 @@ _RECIPE = "_nysformer_recipe"
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`torch.nn.functional.linear`; for float32 on a CPU, by the faster of PyTorch's own product and oneDNN's.
 
-    Everywhere else, and where a program is traced, exported, compiled, transformed, watched by a dispatch mode (a
-    counter of FLOPs, for instance) or under autocast, it is that function. So it is with oneDNN switched off,
-    `torch.backends.mkldnn.flags(enabled=False)`.
+    Everywhere else, and where a program is traced, exported, compiled, transformed, watched by a dispatch or function
+    mode (a counter of FLOPs, for instance) or under autocast, it is that function. The same holds where somebody put a
+    function of their own in its place, and with oneDNN switched off, `torch.backends.mkldnn.flags(enabled=False)`.
 
     Args:
         x: (..., I). Of what `activate` made, the backward pass keeps the recipe instead of the tensor.
@@ -97,7 +97,8 @@ class _Linear(torch.autograd.Function):
         (gradient,) = gradients
         source, weight = ctx.saved_tensors
         for_x, for_weight, for_bias = ctx.needs_input_grad[:3]
-        if torch.is_grad_enabled():  # a gradient of this gradient is wanted
+        # Plain products where a gradient of this gradient is wanted, or many gradients at once (is_grads_batched).
+        if torch.is_grad_enabled() or not _by_onednn(gradient, source, weight):
             x = source if ctx.activation is None else ctx.activation(source)
             return (
                 gradient @ weight if for_x else None,
@@ -142,15 +143,16 @@ def _rows(x: Tensor) -> Tensor:
 
 def _by_onednn(*tensors: Tensor | None) -> bool:
     # Asked first: a compiler that follows this code knows none of what is asked below.
-    if torch.compiler.is_compiling() or torch._C._is_tracing():
+    if is_recorded():
         return False
     if not torch.backends.mkldnn.enabled or not can_pack(torch.float32):
         return False
     if (
         torch.is_autocast_enabled("cpu")
-        or forward_ad._current_level >= 0
-        or torch._C._are_functorch_transforms_active()
+        or is_differentiated_forward()
         or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._len_torch_function_stack() > 0
+        or F.linear is not torch._C._nn.linear  # some tools put a function of their own there
     ):
         return False
     return all(
