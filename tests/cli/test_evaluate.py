@@ -140,3 +140,20 @@ def test_a_narrow_terminal_cuts_nothing(run: Run, tmp_path: Path, monkeypatch: p
     assert code == 0
     assert "\u2026" not in out
     assert all(len(line) <= 40 for line in out.splitlines())
+
+
+def test_reading_options_and_what_was_skipped(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "test.csv"
+    path.write_bytes("text;label\ncaf\xe9;ham \n".encode("cp1252"))
+    code, _, err = run(path, "--delimiter", ";", "--encoding", "cp1252")
+    assert (code, err) == (0, "labels: 1 written otherwise, such as 'ham ' for 'ham', count as one spelling\n")
+    for name in ("ham/old/1.txt", "spam/2.txt", "spam/3.png"):
+        (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tree" / name).write_text("a b")
+    code, _, err = run(tmp_path / "tree")
+    assert (code, err) == (0, "skipped: 1 .png\n")
+    code, _, err = run(tmp_path / "tree", "--label-from", "parent")
+    assert code == 2
+    assert "the label 'old' is none of those" in err
+    code, _, err = run(tmp_path / "tree", "--all-files")
+    assert (code, err) == (0, "")

@@ -247,3 +247,24 @@ def test_options_that_cannot_be_meant(run: Run, tmp_path: Path, arguments: list[
     assert words in err
     assert len(err.splitlines()) == 1
     assert (path.read_bytes(), os.listdir(tmp_path)) == (before, ["in.csv"])
+
+
+def test_reading_options_and_what_was_skipped(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes("id\ttext\n1\tcaf\xe9\n".encode("cp1252"))
+    code, lines, err = run(path, "--delimiter", "tab", "--encoding", "cp1252")
+    assert (code, len(lines), err) == (0, 1, "")
+    code, _, err = run(path, "--delimiter", ";;")
+    assert code == 2
+    assert "--delimiter: ';;' is not one character" in err
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.txt").write_text("a")
+    (folder / "Makefile").write_text("all")
+    (folder / "b.txt").write_bytes(b"%PDF-1.7")
+    os.mkfifo(folder / "pipe.txt")
+    code, lines, err = run(folder)
+    assert (code, len(lines)) == (1, 1)
+    skipped = "skipped: 1 pipe, socket or device, 1 without a suffix"
+    assert err.splitlines() == [f"{folder}/b.txt: a PDF; extract its text first", skipped]
+    assert len(run(folder, "--all-files")[1]) == 2

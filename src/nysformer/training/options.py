@@ -32,10 +32,10 @@ class FinetuneOptions:
         output: the run folder, which becomes a model folder.
         text_column: column of the text.
         label_column: column of the label.
-        delimiter: between the cells of CSV files (see `nysformer.data.reader.ReadOptions`, here and below).
-        encoding: of the files' text; None for UTF-8.
-        label_from: the folder that labels a text file: "top", the first below the source, or "parent", its own.
-        all_files: read files of an unknown suffix, or of none, as text.
+        delimiter: between the cells of CSV; this and the next three as in `nysformer.data.reader.ReadOptions`.
+        encoding: of the files; None for UTF-8.
+        label_from: "top" labels a text file by the first folder below its source, "parent" by the folder it lies in.
+        all_files: in folders, read files of an unknown suffix, or of none, as text.
         valid_share: between 0 and 1, stratified by label (see `nysformer.data.holdout.hold_out`).
         group_column: with `valid_share`, the column that says which documents belong together, such as a thread or an
             author: they are never on both sides. A document without a value stands by itself.
