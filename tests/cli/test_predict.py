@@ -62,10 +62,8 @@ def test_bad_lines_are_reported_and_the_rest_is_classified(run: Run) -> None:
     assert err.splitlines()[1:] == ["<stdin>:3: the tokenizer finds no token in the document"]
 
 
-def test_no_input_is_wrong_use(run: Run) -> None:
-    code, lines, err = run(stdin=b"")
-    assert (code, lines) == (2, [])
-    assert len(err.splitlines()) == 1
+def test_empty_input_is_one_line_and_two(run: Run) -> None:
+    assert run(stdin=b"") == (2, [], "nysformer: <stdin>: the input holds no document; name another\n")
 
 
 def test_output_is_written_whole(run: Run, tmp_path: Path) -> None:

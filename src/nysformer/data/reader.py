@@ -21,7 +21,7 @@ from nysformer.data.markup import html_text
 from nysformer.data.parquet import parquet_columns, read_parquet
 from nysformer.data.records import HOLDS_NOTHING, Item, Record, RecordError, Row, RowItem, Waiting, shown
 from nysformer.data.separated import check_delimiter, other_delimiter, read_separated, separated_columns
-from nysformer.data.sources import STDIN, File, check_sources, find_files, list_sources
+from nysformer.data.sources import STDIN, File, check_sources, find_files, list_sources, nothing
 from nysformer.errors import NysformerError
 
 __all__ = ["STDIN", "ReadLog", "ReadOptions", "Sources", "check_columns", "read_records", "read_strictly"]
@@ -107,7 +107,8 @@ class ReadLog:
         """What the user should know, one line per subject; nothing where all was as it should be."""
         lines = []
         if self.skipped:
-            held = ", ".join(f"{count:,} {shown(name)}" for name, count in self.skipped.most_common())
+            most = sorted(self.skipped.items(), key=lambda item: (-item[1], item[0]))
+            held = ", ".join(f"{count:,} {shown(name)}" for name, count in most)
             lines.append(f"skipped: {held}")
         if self.normalized:
             (raw, name), _ = self.normalized.most_common(1)[0]
@@ -214,9 +215,13 @@ def _unless_all_empty(items: Iterator[Item]) -> Iterator[Item]:
             yield from empty
         yield item
     if not found:
-        reason = empty[0].reason if empty[0].reason.endswith(HOLDS_NOTHING) else f"the file {HOLDS_NOTHING}"
-        others = "; nor do the others" if len(empty) > 1 else ""
-        raise NysformerError(f"{shown(empty[0].source)}: {reason}; name another{others}")
+        first = empty[0]
+        reason = first.reason if first.reason.endswith(HOLDS_NOTHING) else _nothing_in(first.source)
+        raise NysformerError(nothing(first.source, reason, others=len(empty) - 1))
+
+
+def _nothing_in(source: str) -> str:
+    return f"the {'input' if source == _STDIN_NAME else 'file'} {HOLDS_NOTHING}"
 
 
 def _is_empty(error: RecordError) -> bool:
@@ -318,8 +323,7 @@ class _Reading:
                     self.log.labels[item.label] += 1
             yield item
         if not found:
-            what = "the file" if source != _STDIN_NAME else "the input"
-            yield RecordError(source, None, f"{what} {HOLDS_NOTHING}")
+            yield RecordError(source, None, _nothing_in(source))
 
     def _file(self, file: File) -> Iterator[Item]:
         source, line = str(file.path), None
@@ -376,8 +380,7 @@ class _Reading:
                 text = decoder.decode(piece)
                 if "\0" in text:
                     raise UnreadableText("binary data (a zero byte in the text); extract its text first")
-            if piece:
-                yield self._from_file(text, source, None, label)
+            yield self._from_file(text, source, None, label)
 
     def _lines(self, binary: BinaryIO, source: str, label: str | None) -> Iterator[Item]:
         decoder = Decoder(self.options.encoding)
@@ -426,7 +429,7 @@ class _Reading:
             return RecordError(source, row.line, f"the document is empty (column {options.text_column!r} is null)")
         if isinstance(value, bytes):  # Parquet's binary columns
             try:
-                value = Decoder(None).decode(value)
+                value = Decoder(options.encoding).decode(value)
             except UnreadableText as error:
                 return RecordError(source, row.line, f"column {options.text_column!r} is {error}")
         if not isinstance(value, str):
@@ -438,7 +441,7 @@ class _Reading:
             source,
             row.line,
             label=row.values[cast(str, options.label_column)] if self.labelled else None,
-            group=None if group is None or group == "" else str(group),
+            group=None if group is None or group == "" or group != group else str(group),  # NaN is not itself
             decoder=Decoder(options.encoding) if kind in ("csv", "tsv") else None,
         )
         if isinstance(record, RecordError) or not self.columns:
@@ -489,7 +492,7 @@ def _not_unicode(value: str, decoder: Decoder | None) -> str | None:
 
 def _no_column(column: str, names: list[str], kind: Format) -> str:
     hint = other_delimiter(names, kind) if kind in ("csv", "tsv") else ""
-    return f"no column {column!r} (there are: {', '.join(names) or 'none'}){hint}"
+    return f"no column {column!r} (there are: {', '.join(map(shown, names)) or 'none'}){hint}"
 
 
 def _open(path: Path) -> BinaryIO:
