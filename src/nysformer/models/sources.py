@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from nysformer.errors import NysformerError
 from nysformer.models.encoder import NystromformerPreTrainedModel
 
-__all__ = ["UNREADABLE", "Conversion", "ConversionOptions", "one_line", "parts", "refuse_pickle"]
+__all__ = ["UNREADABLE", "Conversion", "ConversionOptions", "parts", "refuse_pickle"]
 
 # What the readers of configuration, safetensors and pickled weights raise on bytes that are none.
 UNREADABLE = (
@@ -101,8 +101,3 @@ def refuse_pickle(path: Path | None, name: str) -> NoReturn:
 def parts(keys: Iterable[str]) -> tuple[str, ...]:
     """The modules that those weights belong to, such as `model.pooler`."""
     return tuple(sorted({key.rpartition(".")[0] or key for key in keys}))
-
-
-def one_line(error: Exception) -> str:
-    """What an error of another library says, without line breaks."""
-    return " ".join(str(error).split()) or type(error).__name__
