@@ -175,3 +175,16 @@ def test_a_new_head_is_the_same_for_the_same_seed(options: Options, encoder: Pat
     heads = [load_file(run.output / "model.safetensors")[f"{OUT}.weight"] for run in (first, again, other)]
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])
+
+
+def test_names_that_are_equal_after_normalization(
+    options: Options, documents: tuple[Path, Path], tmp_path: Path
+) -> None:
+    model = save_classifier(tmp_path / "model", labels=(" poem", "law", "letter  "))
+    plain = save_classifier(tmp_path / "plain", labels=("poem", "law", "letter"))
+    result, said = one_tiny_step(options, model)
+    assert said == ""
+    assert list(result.metrics["per_class"]) == ["poem", "law", "letter"]
+    assert result.metrics["accuracy"] == evaluate(plain, [documents[1]])["accuracy"]
+    config = NystromformerConfig.from_pretrained(result.output)
+    assert [config.id2label[number] for number in range(3)] == ["poem", "law", "letter"]
