@@ -281,7 +281,9 @@ def test_weights_that_are_not_finite_are_not_optimized(value: float) -> None:
     model = classifier()
     with torch.no_grad():
         model.base_model.encoder.layer[1].attention.self.query.weight[3, 4] = value
-    with pytest.raises(NysformerError, match=r"encoder.layer.1.attention.self.query.weight holds .* in float32"):
+    with pytest.raises(
+        NysformerError, match=r"encoder.layer.1.attention.self.query.weight is not finite, it holds .* in float32"
+    ):
         optimize(model, dtype="float32")
 
 

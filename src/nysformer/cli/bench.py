@@ -41,8 +41,11 @@ def bench(
     Example: nysformer bench forward --lengths 512,4096 --rounds 3
     """
     from nysformer.bench.registry import run
+    from nysformer.data.atomic import check_parent
     from nysformer.errors import NysformerError
 
+    if name != TABLE:
+        check_parent(output / name, exists=False)
     try:
         tokens = None if lengths is None else [int(length) for length in lengths.split(",")]
     except ValueError:

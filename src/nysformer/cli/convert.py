@@ -24,6 +24,7 @@ def convert(
         int | None,
         typer.Option(
             min=1,
+            max=100_000_000,
             metavar="TOKENS",
             help="Longest document the result reads: the source's positions are tiled up to there.",
             show_default="the source's own",
@@ -31,12 +32,15 @@ def convert(
     ] = None,
     landmarks: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Landmarks a head.", show_default="the source's own, else 64"),
+        typer.Option(
+            min=1, max=1_000_000, metavar="N", help="Landmarks a head.", show_default="the source's own, else 64"
+        ),
     ] = None,
     softmax_max_length: Annotated[
         int | None,
         typer.Option(
             min=0,
+            max=2**31 - 1,
             metavar="TOKENS",
             help="Documents up to there keep softmax attention, and with it the source's numbers.",
             show_default="all that the source reads; 0 for a Nyströmformer",
@@ -44,11 +48,13 @@ def convert(
     ] = None,
     conv_kernel: Annotated[
         int | None,
-        typer.Option(min=1, metavar="K", help="Add a convolution of K (odd) taps, zero until trained."),
+        typer.Option(min=1, max=1_000_001, metavar="K", help="Add a convolution of K (odd) taps, zero until trained."),
     ] = None,
     num_heads: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Attention heads, for an authors' checkpoint without convolution."),
+        typer.Option(
+            min=1, max=100_000, metavar="N", help="Attention heads, for an authors' checkpoint without convolution."
+        ),
     ] = None,
     tokenizer: Annotated[
         str | None, typer.Option(metavar="DIR|ID", help="Tokenizer to save inside.", show_default="the source's own")

@@ -148,7 +148,7 @@ def _tables(metrics: dict[str, Any], width: int) -> "Iterator[Table]":
     yield by_length
 
 
-def _confusion(confusion: dict[str, Any], width: int) -> "Iterator[Table]":
+def _confusion(confusion: dict[str, Any], width: int) -> "Iterator[Table | str]":
     """The matrix, if it is small enough to be read; else the most frequent confusions."""
     from rich.table import Table
     from rich.text import Text
@@ -160,12 +160,13 @@ def _confusion(confusion: dict[str, Any], width: int) -> "Iterator[Table]":
         numbers = sum(1 + max(len(column), *(len(row[j]) for row in cells)) for j, column in enumerate(columns))
         longest = max(len(f"{number} {name}") for number, name in enumerate(names, start=1))
         if width - numbers >= min(longest, _LEAST_NAME):
-            matrix = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, title=_MATRIX, title_justify="left")
+            matrix = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
             matrix.add_column("", overflow="fold")
             for column in columns:
                 matrix.add_column(column, justify="right", no_wrap=True)
             for number, (name, row) in enumerate(zip(names, cells, strict=True), start=1):
                 matrix.add_row(Text(f"{number} {name}"), *row)
+            yield _MATRIX
             yield matrix
             return
     if confusion["pairs"]:

@@ -63,6 +63,9 @@ class UnknownCount:
 
     def add(self, source: str, line: int | None) -> None:
         """Count one more."""
+        from nysformer.data.records import shown
+
+        source = shown(source)
         self._documents += 1
         self._first = self._first or (source if line is None else f"{source}:{line}")
 

@@ -229,7 +229,6 @@ class NystromformerModel(NystromformerPreTrainedModel):
     """
 
     def __init__(self, config: NystromformerConfig) -> None:
-        config.check()
         super().__init__(config)
         absolute = config.position_embedding_type == "absolute"
         self.embeddings = Embeddings(

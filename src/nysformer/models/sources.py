@@ -16,7 +16,7 @@ from nysformer.errors import NysformerError
 from nysformer.models.encoder import NystromformerPreTrainedModel
 from nysformer.models.ranges import Flag, check_options, option, whole
 
-__all__ = ["UNREADABLE", "Conversion", "ConversionOptions", "one_line", "parts", "refuse_pickle"]
+__all__ = ["UNREADABLE", "Conversion", "ConversionOptions", "parts", "refuse_pickle"]
 
 # Positions that a table may have: beyond, it would not fit into the memory of any machine this is for.
 MOST_POSITIONS = 2**20
@@ -112,8 +112,3 @@ def refuse_pickle(path: Path | None, name: str) -> NoReturn:
 def parts(keys: Iterable[str]) -> tuple[str, ...]:
     """The modules that those weights belong to, such as `model.pooler`."""
     return tuple(sorted({key.rpartition(".")[0] or key for key in keys}))
-
-
-def one_line(error: Exception) -> str:
-    """What an error of another library says, without line breaks."""
-    return " ".join(str(error).split()) or type(error).__name__
