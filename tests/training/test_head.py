@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 from tiny import letter_tokenizer, save_classifier
 
-from nysformer import NystromformerConfig, NystromformerForMaskedLM
+from nysformer import NystromformerConfig, NystromformerForMaskedLM, NystromformerForSequenceClassification
 from nysformer.errors import NysformerError
 from nysformer.inference.evaluate import evaluate
 from nysformer.training.finetune import finetune
@@ -188,3 +189,15 @@ def test_names_that_are_equal_after_normalization(
     assert result.metrics["accuracy"] == evaluate(plain, [documents[1]])["accuracy"]
     config = NystromformerConfig.from_pretrained(result.output)
     assert [config.id2label[number] for number in range(3)] == ["poem", "law", "letter"]
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # of peft
+def test_an_adapter_keeps_its_head(options: Options, documents: tuple[Path, Path], tmp_path: Path) -> None:
+    base = reorder(save_classifier(tmp_path / "model", labels=("law", "letter", "poem")), (2, 0, 1))
+    settings = LoraConfig(task_type="SEQ_CLS", target_modules=["query", "value"], r=2)
+    adapter = tmp_path / "adapter"
+    get_peft_model(NystromformerForSequenceClassification.from_pretrained(base), settings).save_pretrained(adapter)
+    result, said = one_tiny_step(options, adapter)
+    assert said == ""
+    assert list(result.metrics["per_class"]) == ["poem", "law", "letter"]
+    assert result.metrics["accuracy"] == evaluate(base, [documents[1]])["accuracy"]

@@ -96,7 +96,8 @@ def load_with_head(
         reason = f"the model's labels are {_some(head.labels)}; the documents have {_some(labels)}"
     if reason is None:
         try:
-            return load_classifier(source, hub=True, **names), None
+            model = load_classifier(source, hub=True, **names)
+            return model.requires_grad_(True), None  # a merged adapter comes frozen
         except NysformerError as error:  # without a head, or unusable, which is said below
             reason = str(error)
     model = load_classifier(source, hub=True, new_head=True, **names)
@@ -104,7 +105,7 @@ def load_with_head(
         model.classifier = type(model.classifier)(model.config)
         model.classifier.apply(model._init_weights)
         model.eval()
-    return model, reason
+    return model.requires_grad_(True), reason
 
 
 def _some(labels: Sequence[str]) -> str:
