@@ -6,6 +6,7 @@ from typing import Any
 
 from nysformer.data.labels import UnusableLabel, normal_label
 from nysformer.errors import NysformerError
+from nysformer.inference.adapters import adapter_base, is_adapter, saved_labels, task_class
 from nysformer.inference.load import load_classifier
 from nysformer.models import NystromformerConfig, NystromformerForSequenceClassification
 
@@ -35,9 +36,11 @@ def read_head(source: str) -> Head:
     """Read the head of a checkpoint from its configuration, which `check_model` found to be there.
 
     Args:
-        source: a model folder, or the name of a model on the hub.
+        source: a model folder, an adapter's folder, or the name of a model on the hub.
     """
-    settings, _ = NystromformerConfig.get_config_dict(source)
+    settings, _ = NystromformerConfig.get_config_dict(adapter_base(source) if is_adapter(source) else source)
+    if is_adapter(source):
+        settings |= {"architectures": [task_class(source)], **saved_labels(source)}
     architectures = settings.get("architectures")
     if isinstance(architectures, list) and NystromformerForSequenceClassification.__name__ not in architectures:
         return Head(reason="the checkpoint has no classification head", replaced=False)
@@ -93,7 +96,8 @@ def load_with_head(
         reason = f"the model's labels are {_some(head.labels)}; the documents have {_some(labels)}"
     if reason is None:
         try:
-            return load_classifier(source, hub=True, **names), None
+            model = load_classifier(source, hub=True, **names)
+            return model.requires_grad_(True), None  # a merged adapter comes frozen
         except NysformerError as error:  # without a head, or unusable, which is said below
             reason = str(error)
     model = load_classifier(source, hub=True, new_head=True, **names)
@@ -101,7 +105,7 @@ def load_with_head(
         model.classifier = type(model.classifier)(model.config)
         model.classifier.apply(model._init_weights)
         model.eval()
-    return model, reason
+    return model.requires_grad_(True), reason
 
 
 def _some(labels: Sequence[str]) -> str:
