@@ -171,9 +171,13 @@ class NystromformerPreTrainedModel(GuardedModel):
 
     def _check_and_adjust_attn_implementation(
         self, attn_implementation: str | None, *args: Any, **kwargs: Any
-    ) -> Implementation:
-        """Overrides transformers' method, which knows the kernels of other models."""
-        return attention_implementation(attn_implementation)
+    ) -> str | None:
+        """Overrides transformers' method, which knows the kernels of other models.
+
+        A configuration that names none stays so: transformers' own Nyströmformer, which has no "sdpa", reads it too.
+        """
+        attention_implementation(attn_implementation)
+        return attn_implementation
 
     def get_correct_attn_implementation(self, requested_attention: str | None, is_init_check: bool = False) -> str:
         """The name that stands for the requested one: "sdpa" for None.
