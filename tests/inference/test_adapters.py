@@ -171,7 +171,7 @@ def test_a_base_beside_the_adapter(tmp_path: Path) -> None:
 def test_without_peft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     adapter, _ = trained(tmp_path)
     monkeypatch.setattr(adapters, "find_spec", lambda name: None)
-    with pytest.raises(NysformerError, match="needs peft: run `pip install 'nysformer\[adapters\]'`"):
+    with pytest.raises(NysformerError, match=r"needs peft: run `pip install 'nysformer\[adapters\]'`"):
         load_classifier(adapter)
 
 

@@ -85,7 +85,9 @@ def merge_adapter(
         NysformerError: peft is not installed; an adapter that is damaged, not finite, or does not fit or merge.
     """
     if find_spec("peft") is None:
-        raise NysformerError(f"{folder}: holds an adapter, which needs peft: run `pip install 'nysformer[adapters]'`, or save it merged")
+        raise NysformerError(
+            f"{folder}: holds an adapter, which needs peft: run `pip install 'nysformer[adapters]'`, or save it merged"
+        )
     import peft
 
     names = model.config.num_labels
