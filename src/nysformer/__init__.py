@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nysformer import ops as ops
     from nysformer.errors import NysformerError as NysformerError
+    from nysformer.inference.evaluate import evaluate as evaluate
+    from nysformer.inference.predict import Prediction as Prediction
+    from nysformer.inference.predict import Predictor as Predictor
+    from nysformer.inference.predict import load as load
     from nysformer.layers import NystromAttention as NystromAttention
     from nysformer.models import (
         NystromformerConfig as NystromformerConfig,
@@ -50,10 +54,13 @@ if TYPE_CHECKING:
     from nysformer.models import (
         unregister as unregister,
     )
+    from nysformer.training.finetune import finetune as finetune
+    from nysformer.training.options import FinetuneOptions as FinetuneOptions
 
 __version__ = _installed_version("nysformer")
 
 _HOME = {
+    "FinetuneOptions": "nysformer.training.options",
     "NysformerError": "nysformer.errors",
     "NystromAttention": "nysformer.layers",
     "NystromformerConfig": "nysformer.models",
@@ -65,7 +72,12 @@ _HOME = {
     "NystromformerLayer": "nysformer.models",
     "NystromformerModel": "nysformer.models",
     "NystromformerPreTrainedModel": "nysformer.models",
+    "Prediction": "nysformer.inference.predict",
+    "Predictor": "nysformer.inference.predict",
+    "evaluate": "nysformer.inference.evaluate",
+    "finetune": "nysformer.training.finetune",
     "from_bert": "nysformer.models",
+    "load": "nysformer.inference.predict",
     "register": "nysformer.models",
     "unregister": "nysformer.models",
     "optimize": "nysformer.models",
@@ -78,7 +90,12 @@ def __getattr__(name: str) -> Any:
     if name == "ops":
         return import_module("nysformer.ops")
     if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
+        try:
+            return getattr(import_module(_HOME[name]), name)
+        except ModuleNotFoundError as error:
+            if str(error.name).startswith("nysformer"):
+                raise
+            raise ImportError(f"nysformer.{name} needs {error.name}: pip install 'nysformer[train]'") from error
     raise AttributeError(f"module 'nysformer' has no attribute {name!r}")
 
 

@@ -23,7 +23,7 @@ from nysformer.inference.load import check_model, label_names, load_classifier, 
 from nysformer.inference.precision import PRECISIONS, Precision, fast_copy, usable_device
 from nysformer.models import NystromformerForSequenceClassification
 
-__all__ = ["MOSTLY_UNKNOWN", "TOKENS_PER_BATCH", "Prediction", "Predictor", "Scored"]
+__all__ = ["MOSTLY_UNKNOWN", "TOKENS_PER_BATCH", "Prediction", "Predictor", "Scored", "load"]
 
 
 TOKENS_PER_BATCH = 8192
@@ -358,6 +358,25 @@ class Predictor:
             scored.unknown,
             place.columns,
         )
+
+
+def load(model_dir: str | Path, **options: Any) -> Predictor:
+    """A model folder, ready to answer: `Predictor.from_pretrained` under the name that a user looks for first.
+
+    Args:
+        model_dir: the folder, model and tokenizer in it, such as `nysformer finetune` writes.
+        options: of `Predictor.from_pretrained`: max_length, tokens_per_batch, dtype, device.
+
+    Raises:
+        NysformerError: as `Predictor.from_pretrained`.
+
+    Example:
+        >>> import nysformer
+        >>> predictor = nysformer.load("runs/demo")  # doctest: +SKIP
+        >>> [answer.label for answer in predictor.predict(["Permission is hereby granted ..."])]  # doctest: +SKIP
+        ['Permissive']
+    """
+    return Predictor.from_pretrained(model_dir, **options)
 
 
 def _checked(max_length: int | None, tokens_per_batch: int) -> tuple[int | None, int]:
