@@ -124,6 +124,16 @@ def test_a_fault_is_one_line_that_blames_the_setting(
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("value", [["nystromformer"], {"a": 1}, 5, None], ids=repr)
+def test_a_model_type_that_is_no_name(copy: Path, value: Any) -> None:
+    change(copy, model_type=value)
+    for way, read in WAYS.items():
+        with pytest.raises(NysformerError, match=r"config\.json") as caught:
+            read(copy)
+        assert "\n" not in str(caught.value), way
+        assert "tokenizer" not in str(caught.value), way
+
+
 HARMLESS: list[tuple[str, Any]] = [
     ("return_dict", False),
     ("return_dict", None),

@@ -45,6 +45,20 @@ def test_a_converted_folder_can_be_converted_again(tmp_path: Path) -> None:
     assert (second.kind, second.max_position_embeddings, second.exact_length) == ("nystromformer", 80, LENGTH)
 
 
+def test_a_source_without_a_padding_token(tmp_path: Path) -> None:
+    config = nysformer.NystromformerConfig(
+        vocab_size=56,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        pad_token_id=None,
+    )
+    nysformer.NystromformerModel(config).save_pretrained(tmp_path / "source")
+    letter_tokenizer().save_pretrained(tmp_path / "source")
+    assert convert(tmp_path / "source", tmp_path / "output").kind == "nystromformer"
+
+
 def test_an_authors_file_wants_a_tokenizer(tmp_path: Path) -> None:
     torch.save(noisy(AuthorsModel(5)).state_dict(), tmp_path / "model.pt")
     letter_tokenizer().save_pretrained(tmp_path / "letters")

@@ -80,7 +80,7 @@ def check_model(source: str | Path, *, hub: bool = False) -> None:
     else:
         raise NysformerError(f"{source}: no such model folder; give the folder that `nysformer finetune` wrote")
     kind = config.get("model_type")
-    if kind in FAMILIES:
+    if isinstance(kind, str) and kind in FAMILIES:
         raise NysformerError(
             f"{source}: a {kind} model, not a Nyströmformer; convert it first with `nysformer convert` "
             "(in Python: nysformer.from_bert, for BERT)"

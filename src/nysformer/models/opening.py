@@ -45,6 +45,8 @@ def convert_source(source: str | Path, options: ConversionOptions) -> Conversion
         raise NysformerError(f"{name}: no config.json in the folder; name a model folder or a checkpoint file")
     settings = _settings(path)
     kind = settings.get("model_type")
+    if not isinstance(kind, str):
+        raise NysformerError(f"{name}: the model_type in its config.json is {kind!r}, not a name; correct it")
     if kind != NystromformerConfig.model_type and kind not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
         raise NysformerError(f"{name} is a {kind!r} model: only {known} and nystromformer can be converted")

@@ -123,6 +123,8 @@ def check_values(config: NystromformerConfig) -> None:
     Raises:
         NysformerError: the first value that does not work.
     """
+    if config.model_type != type(config).model_type:
+        raise NysformerError(f"model_type is {_short(config.model_type)}, not {type(config).model_type!r}")
     if getattr(config, "is_decoder", False) or config.add_cross_attention:
         raise NysformerError(
             "is_decoder / add_cross_attention: a Nyströmformer has no causal form, its segment means see the "

@@ -50,8 +50,9 @@ def verify(conversion: Conversion, input_ids: Tensor) -> list[Difference]:
         NysformerError: a difference where there should be none but rounding.
     """
     reference, model = (_in_float32(each) for each in (conversion.reference, conversion.model))
-    # RoBERTa takes any padding token for a place that no position counts.
-    input_ids = input_ids[input_ids != conversion.model.config.pad_token_id]
+    pad_token_id = conversion.model.config.pad_token_id
+    if pad_token_id is not None:  # RoBERTa takes any padding token for a place that no position counts
+        input_ids = input_ids[input_ids != pad_token_id]
     found = []
     for tokens in lengths(conversion):
         ids = input_ids.repeat(-(-tokens // len(input_ids)))[None, :tokens]
