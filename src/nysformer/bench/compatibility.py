@@ -193,8 +193,17 @@ effect made on the spot. A test holds each row.
 _FOOT = """
 Without `nysformer.register()` transformers' Auto classes give transformers' own Nyströmformer, also for a configuration
 of ours: they go by the name of its class. transformers 5 has no question-answering pipeline any more;
-`AutoModelForQuestionAnswering` gives our model. What transformers' own class cannot honour in a folder of ours (no
-convolution, pruned heads, softmax up to a length) is named in a warning when the folder is saved.
+`AutoModelForQuestionAnswering` gives our model. What transformers' own class cannot honour in a folder of ours (pruned
+heads, softmax up to a length) is named in a warning when the folder is saved. A model without convolution is saved with
+kernels of zeros, so that transformers and `AutoTokenizer` read the folder.
+
+- Second derivatives (gradient penalties, Hessian-vector products) need `attn_implementation="eager"`: PyTorch's fused
+  attention has none on a CPU.
+- Several documents in one row: `DataCollatorWithFlattening(position_ids_start=2)`. Position ids are rows of the table and
+  start at 2; lower ones are refused.
+- Linear layers are plain `torch.nn.Linear`, so dynamic quantization, adapters, pruning and parametrizations find them.
+- `torch.jit.trace`, `torch.jit.script` and `torch.onnx.export(dynamo=False)` are refused: they bake lengths in.
+- Compiled models check position ids as they run; exported and `torch.func` programs check shapes only.
 """
 
 
