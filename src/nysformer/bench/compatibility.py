@@ -199,8 +199,8 @@ kernels of zeros, so that transformers and `AutoTokenizer` read the folder.
 
 - Second derivatives (gradient penalties, Hessian-vector products) need `attn_implementation="eager"`: PyTorch's fused
   attention has none on a CPU.
-- Several documents in one row: `DataCollatorWithFlattening(position_ids_start=2)`. Position ids are rows of the table and
-  start at 2; lower ones are refused.
+- Several documents in one row: `DataCollatorWithFlattening(position_ids_start=2)`. Position ids are rows of the table,
+  which start at 2; lower ones are refused.
 - Linear layers are plain `torch.nn.Linear`, so dynamic quantization, adapters, pruning and parametrizations find them.
 - `torch.jit.trace`, `torch.jit.script` and `torch.onnx.export(dynamo=False)` are refused: they bake lengths in.
 - Compiled models check position ids as they run; exported and `torch.func` programs check shapes only.
