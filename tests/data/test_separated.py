@@ -65,6 +65,18 @@ def test_rows_merged_by_two_quotes_are_warned_of() -> None:
     assert poem.warning is None
 
 
+def test_two_rows_between_stray_quotes_are_told_by_a_value_they_repeat() -> None:
+    merged = b'text,label\nq,spam\n"a b,ham\nx y",spam\n'
+    *_, row = read_separated(io.BytesIO(merged), "a.csv", "csv")
+    assert isinstance(row, Row)
+    assert row.warning is not None
+    letter = b'text,label\nq,spam\n"Dear Ann, hello\nbest, Bob",spam\n'
+    assert [row.warning for row in read_separated(io.BytesIO(letter), "a.csv", "csv") if isinstance(row, Row)] == [
+        None,
+        None,
+    ]
+
+
 def test_delimiters() -> None:
     assert rows("text;label\na, b;x\n", delimiter=";") == [Row({"text": "a, b", "label": "x"}, 2)]
     assert "give delimiter=';'" in reasons(rows("text;label\na, b;x\n"))[2]

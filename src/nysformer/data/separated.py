@@ -14,8 +14,10 @@ __all__ = ["check_delimiter", "other_delimiter", "read_separated", "separated_co
 
 _DELIMITERS = ",;\t|"
 _QUOTING: dict[str, Literal[0, 3]] = {"csv": csv.QUOTE_MINIMAL, "tsv": csv.QUOTE_NONE}
-# From this many lines on a quoted cell is looked at: two stray quotes make one cell of the rows between them.
+# Two stray quotes make one cell of the rows between them. A quoted cell whose lines look like rows is told of from this
+# many lines on, or where one of them repeats a value of another row. So many values are kept per column, short ones.
 _LONG_CELL = 4
+_KEPT_VALUES, _SHORT_VALUE = 1_000, 64
 
 
 def check_delimiter(delimiter: str) -> None:
@@ -99,6 +101,7 @@ class _Table:
         self._binary = binary
         self._decoder = Decoder(encoding)
         self._lines: list[str] = []
+        self._values: list[set[str]] = []
 
     @contextmanager
     def open(self) -> Iterator["_Table"]:
@@ -149,6 +152,7 @@ class _Table:
         if not any(names):
             return RecordError(self.source, line, "malformed header: no column has a name; name the columns")
         self.header = names
+        self._values = [set() for _ in names]
         return None
 
     def rows(self) -> Iterator[Row | RecordError]:
@@ -230,9 +234,22 @@ class _Table:
 
     def _warning(self, cells: list[str]) -> str | None:
         """Whether a quoted cell looks like rows that two stray quotes made one."""
-        if len(self._lines) < _LONG_CELL or len(self.header) < 2:
-            return None
-        if all(line.count(self.delimiter) == len(self.header) - 1 for line in self._lines):
-            lines = f"{len(self._lines):,} lines"
-            return f"a quoted cell of {lines} looks like rows between two stray quotes; see whether it is one document"
+        lines = self._lines
+        if len(lines) > 1 and len(self.header) > 1 and all(self._is_like_a_row(line) for line in lines):
+            repeats = any(
+                cell in values
+                for line in lines
+                for cell, values in zip(line.strip("\r\n").split(self.delimiter), self._values, strict=True)
+            )
+            if len(lines) >= _LONG_CELL or repeats:
+                return (
+                    f"a quoted cell of {len(lines):,} lines looks like rows between two stray quotes; see whether it "
+                    "is one document"
+                )
+        for cell, values in zip(cells, self._values, strict=True):
+            if 0 < len(cell) <= _SHORT_VALUE and len(values) < _KEPT_VALUES:
+                values.add(cell)
         return None
+
+    def _is_like_a_row(self, line: str) -> bool:
+        return line.count(self.delimiter) == len(self.header) - 1
