@@ -22,6 +22,7 @@ from nysformer.cli.help import Command, ReadableHelp
 from nysformer.cli.inspect import inspect
 from nysformer.cli.predict import predict
 from nysformer.cli.streams import ClosedPipe, standard_output
+from nysformer.cli.wording import in_flags
 from nysformer.errors import NysformerError
 
 WRONG_USE, INTERRUPTED, TERMINATED = 2, 130, 143
@@ -85,7 +86,7 @@ def main() -> None:
     except ClosedPipe:
         sys.exit(0)
     except NysformerError as error:
-        _say(str(error))
+        _say(in_flags(str(error), _option_names()))
         sys.exit(WRONG_USE)
     except KeyboardInterrupt as error:  # between two commands' worth of work, such as while options are read
         _say(str(error) or "interrupted")
@@ -96,6 +97,13 @@ def main() -> None:
             raise
         _say(line)
         sys.exit(WRONG_USE)
+
+
+def _option_names() -> set[str]:
+    """Of all commands."""
+    table = typer.main.get_command(app)
+    assert isinstance(table, CommandTable)
+    return {str(parameter.name) for command in table.commands.values() for parameter in command.params}
 
 
 def _say(line: str) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nysformer.cli.output import UnknownCount, check_outputs
-from nysformer.cli.reading import AllFiles, Delimiter, Encoding, InputFormat, separator
+from nysformer.cli.reading import READING_OPTIONS, AllFiles, Delimiter, Encoding, InputFormat, separator
+from nysformer.cli.wording import in_flags
 from nysformer.errors import NysformerError
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def predict(
             for answer in predictor.predict(keep_columns(documents, names, text_column)):
                 if isinstance(answer, RecordError):
                     bad += 1
-                    progress.report(str(answer))
+                    progress.report(in_flags(str(answer), READING_OPTIONS))
                 else:
                     write(shape(answer))
                     progress.advance(answer)

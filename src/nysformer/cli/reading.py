@@ -6,9 +6,10 @@ import typer
 
 from nysformer.errors import NysformerError
 
-__all__ = ["PANEL", "AllFiles", "Delimiter", "Encoding", "InputFormat", "LabelFrom", "separator"]
+__all__ = ["PANEL", "READING_OPTIONS", "AllFiles", "Delimiter", "Encoding", "InputFormat", "LabelFrom", "separator"]
 
 PANEL = "Documents"
+READING_OPTIONS = frozenset({"all_files", "delimiter", "encoding", "input_format", "label_from", "text_column"})
 
 Delimiter = Annotated[
     str | None,
