@@ -1,7 +1,8 @@
 """Characters, words and tokens of one text: which token stands for which characters, whatever the tokenizer.
 
-WordPiece, byte-level BPE and sentencepiece report the characters of a token differently: with or without the blank before
-a word, without the combining marks that a normaliser removed, several tokens for one emoji. Here all take one form.
+Tokenizers report the characters of a token differently: with or without the blank before a word, without the combining
+marks that a normaliser removed, several tokens for one emoji. Here WordPiece, byte-level BPE and sentencepiece take one
+form.
 
 Shapes: n tokens of a text, special ones not among them; ranges are half-open, (start, end).
 """
