@@ -1,11 +1,25 @@
-"""The one error that speaks to a user: what is wrong, where, and the mend, in one line."""
+"""The errors that speak to a user: what is wrong, where, and how to fix it, in one line."""
 
-__all__ = ["NysformerError"]
+__all__ = ["Interrupted", "NysformerError"]
 
 
 class NysformerError(ValueError):
-    """Input or options the user can mend.
+    """Input or options that the user can fix.
 
     The message is one line that says what is wrong, where, and what to do about it. The command line prints it
     without a traceback and exits with code 2; a library caller can catch it as a `ValueError`.
+    """
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, with a message: what was kept and how to go on.
+
+    The command line prints the message without a traceback and exits with code 130; a library caller catches it as the
+    `KeyboardInterrupt` it is.
+
+    Example:
+        >>> raise Interrupted("stopped at step 120; resume with resume=True") from None
+        Traceback (most recent call last):
+        ...
+        nysformer.errors.Interrupted: stopped at step 120; resume with resume=True
     """

@@ -1,18 +1,25 @@
+import copy
 import json
+import multiprocessing
+import pickle
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
+import joblib
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from predicting import labels_of
 from safetensors.torch import load_file, save_file
 
 from nysformer.data.stream import Item, Record, RecordError, Waiting
 from nysformer.errors import NysformerError
 from nysformer.inference import predict as module
 from nysformer.inference.load import load_classifier, load_tokenizer
+from nysformer.inference.precision import Precision
 from nysformer.inference.predict import Prediction, Predictor
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -139,7 +146,7 @@ def test_multi_label(make_classifier: Callable[..., Path]) -> None:
         assert answer.label is None
         assert list(answer.probabilities.values()) == pytest.approx(scored.logits.sigmoid().tolist())
         assert answer.labels == tuple(name for name, p in answer.probabilities.items() if p >= 0.5)
-        assert set(answer.to_dict()) == {"source", "line", "labels", "probabilities", "length", "truncated"}
+        assert set(answer.to_dict()) == {"source", "line", "labels", "probabilities", "length", "truncated", "unknown"}
 
 
 def test_regression(make_classifier: Callable[..., Path]) -> None:
@@ -148,7 +155,7 @@ def test_regression(make_classifier: Callable[..., Path]) -> None:
     (scored,) = one.score(["a b"])
     (answer,) = one.predict(["a b"])
     assert answer.value == scored.logits.item()
-    assert set(answer.to_dict()) == {"source", "line", "value", "length", "truncated"}
+    assert set(answer.to_dict()) == {"source", "line", "value", "length", "truncated", "unknown"}
     two = Predictor.from_pretrained(make_classifier(labels=["x", "y"], problem_type="regression"), device="cpu")
     (answer,) = two.predict(["a b"])
     assert list(answer.value) == ["x", "y"]
@@ -157,7 +164,7 @@ def test_regression(make_classifier: Callable[..., Path]) -> None:
 def test_a_line_of_json(predictor: Predictor) -> None:
     (answer,) = predictor.predict([Record("a b", "LICENSE", None)])
     line = json.loads(json.dumps(answer.to_dict()))
-    assert list(line) == ["source", "line", "label", "probabilities", "length", "truncated"]
+    assert list(line) == ["source", "line", "label", "probabilities", "length", "truncated", "unknown"]
     assert line["source"] == "LICENSE"
     assert line["line"] is None
     assert sum(line["probabilities"].values()) == pytest.approx(1, abs=2e-6)
@@ -175,9 +182,160 @@ def test_what_cannot_be_used(classifier: Path, predictor: Predictor, tmp_path: P
     larger.add_tokens(["new"])
     with pytest.raises(NysformerError, match="the tokenizer knows 57 tokens, the model 56"):
         Predictor(predictor.model, larger)
+    model = load_classifier(classifier)
+    with torch.no_grad():
+        model.classifier.out_proj.bias.fill_(float("nan"))
+    with pytest.raises(NysformerError, match="not finite"):
+        list(Predictor(model, predictor.tokenizer).predict(["a"]))
     broken = shutil.copytree(classifier, tmp_path / "broken")
     weights = load_file(broken / "model.safetensors")
     weights["classifier.out_proj.bias"].fill_(float("nan"))
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(NysformerError, match="not finite"):
-        list(Predictor.from_pretrained(broken, device="cpu").predict(["a"]))
+    with pytest.raises(NysformerError, match=r"classifier\.out_proj\.bias"):
+        Predictor.from_pretrained(broken, device="cpu")
+
+
+@pytest.mark.parametrize("max_length", [32, None])
+def test_threads_share_a_predictor(classifier: Path, max_length: int | None) -> None:
+    predictor = Predictor.from_pretrained(classifier, max_length=max_length, device="cpu")
+    documents = texts(200)
+    expected = [next(predictor.predict(text)) for text in documents]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda text: next(predictor.predict(text)), documents))
+    assert answers == expected
+
+
+def test_threads_share_a_tokenizer_through_two_predictors(classifier: Path) -> None:
+    model, tokenizer = load_classifier(classifier), load_tokenizer(classifier)
+    tokenizer.backend_tokenizer.enable_truncation(max_length=9)
+    predictors = [Predictor(model, tokenizer, max_length=length) for length in (8, 200)]
+    jobs = [(predictor, text) for text in texts(60) for predictor in predictors]
+    expected = [next(predictor.predict(text)) for predictor, text in jobs]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda job: next(job[0].predict(job[1])), jobs)) == expected
+    assert tokenizer.backend_tokenizer.truncation["max_length"] == 9
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+def test_a_copy_and_a_pickle_answer_alike(classifier: Path, dtype: Precision) -> None:
+    predictor = Predictor.from_pretrained(classifier, dtype=dtype, max_length=40, device="cpu")
+    expected = list(predictor.predict(texts(5)))
+    for other in (copy.deepcopy(predictor), pickle.loads(pickle.dumps(predictor))):
+        assert list(other.predict(texts(5))) == expected
+        assert other.max_length == 40
+
+
+def test_workers_that_are_spawned_answer_alike(classifier: Path, predictor: Predictor) -> None:
+    expected = [answer.label for answer in predictor.predict(texts(6))]
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        assert pool.submit(labels_of, predictor, texts(6)).result() == expected
+
+
+def test_joblib_keeps_a_predictor(tmp_path: Path, predictor: Predictor) -> None:
+    joblib.dump(predictor, tmp_path / "predictor")
+    assert labels_of(joblib.load(tmp_path / "predictor"), texts(6)) == labels_of(predictor, texts(6))
+
+
+def test_one_text_is_one_document(predictor: Predictor) -> None:
+    (answer,) = predictor.predict("a b c")
+    assert (answer.source, answer.line, answer.length) == ("document", 1, 5)
+    (answer,) = predictor.predict(Record("a b c", "mail", 7))
+    assert (answer.source, answer.line, answer.length) == ("mail", 7, 5)
+
+
+def test_what_is_no_text_is_an_error_in_its_place(predictor: Predictor) -> None:
+    answers = list(predictor.predict(["a", None, "b", float("nan"), {"text": "c"}, "", "d"]))
+    assert [isinstance(answer, RecordError) for answer in answers] == [False, True, False, True, True, True, False]
+    assert str(answers[1]) == "document:2: None, not a text"
+    assert [answer.line for answer in answers] == [1, 2, 3, 4, 5, 6, 7]
+    with pytest.raises(NysformerError, match=r"pass its texts, such as \[documents\[\"text\"\]\]"):
+        predictor.predict({"text": "a"})
+
+
+def test_what_was_read_before_the_documents_fail_is_answered(predictor: Predictor) -> None:
+    def breaks() -> Iterator[str]:
+        yield "a"
+        yield "b"
+        raise OSError("the connection is lost")
+
+    answers = predictor.predict(breaks())
+    assert [next(answers).line, next(answers).line] == [1, 2]
+    with pytest.raises(OSError, match="the connection is lost"):
+        next(answers)
+
+
+def test_the_first_window_is_small_and_the_next_ones_grow(classifier: Path) -> None:
+    predictor = Predictor.from_pretrained(classifier, device="cpu")
+    read = 0
+
+    def count() -> Iterator[str]:
+        nonlocal read
+        for _ in range(300):
+            read += 1
+            yield "a b"
+
+    seen = []
+    for _ in predictor.predict(count()):
+        seen.append(read)
+    assert [seen.count(number) for number in sorted(set(seen))] == [32, 64, 128, 76]
+
+
+def test_the_share_of_unknown_tokens(predictor: Predictor) -> None:
+    known, half, unknown = predictor.predict(["a b", "a \u0436 b \u4e00", "\u0436 \u4e00"])
+    assert (known.unknown, half.unknown, unknown.unknown) == (0.0, 0.5, 1.0)
+    assert unknown.to_dict()["unknown"] == 1.0
+    (third,) = predictor.predict("a \u0436 b")
+    assert third.to_dict()["unknown"] == 0.333333
+
+
+def test_only_the_likeliest_probabilities(predictor: Predictor) -> None:
+    (answer,) = predictor.predict("a b c")
+    best = answer.to_dict(top_k=2)["probabilities"]
+    assert next(iter(best)) == answer.label
+    assert list(best.values()) == sorted(answer.to_dict()["probabilities"].values(), reverse=True)[:2]
+    assert len(answer.to_dict(top_k=9)["probabilities"]) == 3
+
+
+def test_columns_of_the_row_come_through(predictor: Predictor) -> None:
+    (answer,) = predictor.predict([Record("a", "x.csv", 2, columns={"id": 7})])
+    assert answer.columns == {"id": 7}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"max_length": 10**12}, "max_length of 1000000000000 tokens is past the model's position table of 256"),
+        ({"max_length": 1e12}, "max_length is 1000000000000.0: give a whole number"),
+        ({"max_length": True}, "max_length is True: give a whole number"),
+        ({"max_length": "64"}, "max_length is '64': give a whole number"),
+        ({"max_length": -1}, "max_length of -1 tokens leaves no room"),
+        ({"tokens_per_batch": -5}, "holds nothing"),
+        ({"tokens_per_batch": 0.5}, "tokens_per_batch is 0.5: give a whole number"),
+        ({"tokens_per_batch": None}, "tokens_per_batch is None: give a whole number"),
+        ({"dtype": "float16"}, "unknown dtype 'float16'"),
+        ({"dtype": torch.bfloat16}, "unknown dtype torch.bfloat16"),
+        ({"device": "meta"}, "device 'meta' cannot be used"),
+        ({"device": "cuda:99"}, "device 'cuda:99' cannot be used"),
+        ({"device": ""}, "device '' cannot be used"),
+    ],
+)
+def test_options_out_of_range_are_one_line(classifier: Path, options: dict[str, object], words: str) -> None:
+    with pytest.raises(NysformerError) as caught:
+        Predictor.from_pretrained(classifier, **options)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_of_other_libraries_are_numbers(classifier: Path) -> None:
+    predictor = Predictor.from_pretrained(classifier, max_length=torch.tensor(40), device="CPU")
+    assert predictor.max_length == 40
+
+
+def test_memory_that_does_not_suffice_is_one_line(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(predictor.model, "forward", full)
+    with pytest.raises(NysformerError, match="the longest of 5 tokens; lower tokens_per_batch or max_length"):
+        list(predictor.predict(["a", "a b c"]))

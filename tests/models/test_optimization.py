@@ -1,11 +1,20 @@
 """optimize: the same numbers, faster; each precision within its own rounding; refusals."""
 
 import copy
+import io
+import multiprocessing
+import pickle
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
+import safetensors.torch
 import torch
+import transformers
+from peft import LoraConfig, get_peft_model
+from torch.nn.utils import parametrizations
 
 from nysformer import NysformerError, NystromformerConfig, NystromformerForSequenceClassification, optimize
 
@@ -113,6 +122,167 @@ def test_a_copy_of_a_fast_model_gives_its_numbers(quantize: Literal["int8"] | No
     fast = optimize(classifier(), dtype="float32", quantize=quantize)
     assert not fast.training
     assert torch.equal(copy.deepcopy(fast)(*batch()).logits, fast(*batch()).logits)
+
+
+PRECISIONS: list[tuple[Literal["float32", "bfloat16"], Literal["int8"] | None]] = [
+    ("float32", None),
+    ("bfloat16", None),
+    ("float32", "int8"),
+    ("bfloat16", "int8"),
+]
+
+
+def through_torch_save(model: torch.nn.Module) -> Any:
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+@pytest.mark.parametrize(("dtype", "quantize"), PRECISIONS)
+@pytest.mark.parametrize("activation", ["gelu_new", "silu"])
+def test_a_pickled_fast_model_gives_its_numbers(
+    dtype: Literal["float32", "bfloat16"], quantize: Literal["int8"] | None, activation: str
+) -> None:
+    fast = optimize(classifier(activation), dtype=dtype, quantize=quantize)
+    expected = fast(*batch()).logits
+    once = pickle.loads(pickle.dumps(fast))
+    for again in (once, pickle.loads(pickle.dumps(once)), through_torch_save(fast), copy.deepcopy(once)):
+        assert torch.equal(again(*batch()).logits, expected)
+        assert again.is_optimized
+        assert not again.training
+
+
+def test_a_pickled_fast_model_holds_its_weights_once() -> None:
+    model = classifier()
+    plain = len(pickle.dumps(model))
+    assert len(pickle.dumps(optimize(model, dtype="float32"))) < 1.05 * plain
+    # Only the embeddings and the head stay as they were.
+    assert len(pickle.dumps(optimize(model, dtype="float32", quantize="int8"))) < 0.8 * plain
+
+
+def test_a_compiled_model_is_compiled_again_where_it_is_copied_or_read() -> None:
+    compiled = optimize(classifier(), dtype="float32", compile=True)
+    for again in (copy.deepcopy(compiled), pickle.loads(pickle.dumps(compiled))):
+        assert again.is_optimized
+        assert again._compiled_call_impl is not None
+    assert pickle.loads(pickle.dumps(classifier()))._compiled_call_impl is None
+
+
+def test_a_spawned_process_runs_a_fast_model() -> None:
+    fast = optimize(classifier(), dtype="float32")
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        found = pool.submit(fast, *batch()).result().logits
+    torch.testing.assert_close(found, fast(*batch()).logits, rtol=0, atol=1e-5)
+
+
+def test_moves_that_change_nothing_are_no_error() -> None:
+    fast = optimize(classifier(), dtype="bfloat16")
+    expected = fast(*batch()).logits
+    same = fast.to("cpu").to(torch.bfloat16).cpu().eval().requires_grad_(False)
+    assert same is fast
+    assert torch.equal(same(*batch()).logits, expected)
+
+
+IMPOSSIBLE: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "state_dict": (lambda fast: fast.state_dict(), "take that of the model it was made from"),
+    "of the backbone": (lambda fast: fast.base_model.state_dict(), "take that of the model it was made from"),
+    "of a layer": (lambda fast: fast.base_model.encoder.state_dict(), "take that of the model it was made from"),
+    "of a wrapper": (lambda fast: torch.nn.Sequential(fast).state_dict(), "take that of the model it was made from"),
+    "safetensors": (lambda fast: safetensors.torch.save_model(fast, "x"), "take that of the model it was made from"),
+    "load": (lambda fast: fast.load_state_dict({}, strict=False), "load them into the model it was made from"),
+    "load a layer": (lambda fast: fast.base_model.encoder.load_state_dict({}, strict=False), "cannot load weights"),
+    "push": (lambda fast: fast.push_to_hub("nobody/nothing"), "push the model it was made from"),
+    "half": (lambda fast: fast.half(), "moved or converted"),
+    "double": (lambda fast: fast.double(), "moved or converted"),
+    "bfloat16": (lambda fast: fast.to(torch.bfloat16), "moved or converted"),
+    "meta": (lambda fast: fast.to("meta"), "moved or converted"),
+    "cuda": (lambda fast: fast.cuda(), "moved or converted"),
+    "a layer": (lambda fast: fast.base_model.encoder.to(torch.bfloat16), "stays on the CPU and in its dtype"),
+    "resize": (lambda fast: fast.resize_token_embeddings(70), "resize the model it was made from"),
+    "extend": (lambda fast: fast.extend_positions(700), "extend the model it was made from"),
+    "adapter": (lambda fast: fast.add_adapter(LoraConfig(target_modules=["query"])), "given an adapter"),
+    "requires_grad": (lambda fast: fast.requires_grad_(), "train the model it was made from"),
+    "gradient": (lambda fast: fast(inputs_embeds=torch.randn(1, 5, 64, requires_grad=True)), "has no gradients"),
+    "again": (lambda fast: optimize(fast), "optimized already"),
+}
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+@pytest.mark.parametrize("quantize", [None, "int8"])
+def test_what_packed_weights_cannot_do_is_refused_in_one_line(name: str, quantize: Literal["int8"] | None) -> None:
+    fast = optimize(classifier(), dtype="float32", quantize=quantize)
+    expected = fast(*batch()).logits
+    attempt, message = IMPOSSIBLE[name]
+    with pytest.raises(NysformerError, match=message) as caught:
+        attempt(fast)
+    assert "\n" not in str(caught.value)
+    assert torch.equal(fast(*batch()).logits, expected), "nothing was changed halfway"
+
+
+def with_quantized_layer(model: Any) -> Any:
+    layer = model.base_model.encoder.layer[1]
+    layer.output.dense = torch.ao.nn.quantized.dynamic.Linear(96, 64)
+    return model
+
+
+def with_hook(model: Any) -> Any:
+    model.base_model.encoder.layer[1].attention.self.key.register_forward_hook(lambda *_: None)
+    return model
+
+
+def with_adapter(model: Any) -> Any:
+    model.add_adapter(LoraConfig(target_modules=["query"]))
+    return model
+
+
+UNREADABLE: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "peft": (lambda model: get_peft_model(model, LoraConfig(target_modules=["query"])), "merge_and_unload"),
+    "adapter": (with_adapter, r"layer.0.attention.self.query has an adapter .*merge_and_unload"),
+    "a layer of another kind": (with_quantized_layer, r"layer.1.output.dense is a torch.ao.*not a plain linear layer"),
+    "a hook": (with_hook, r"a hook hangs inside encoder.layer.1"),
+    "data parallel": (torch.nn.DataParallel, r"optimize\(model.module\)"),
+    "a module": (lambda model: torch.nn.Linear(2, 2), "takes a nysformer model, and this is a Linear"),
+    "a path": (lambda model: "runs/demo", "takes a nysformer model, and this is a str: load one"),
+    "transformers' own": (
+        lambda model: transformers.NystromformerModel(
+            transformers.NystromformerConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, vocab_size=9)
+        ),
+        "nysformer's own classes",
+    ),
+    "meta": (lambda model: model.to("meta"), "this one is on meta: move it first"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_what_optimize_cannot_read_is_refused_in_one_line(name: str) -> None:
+    spoil, message = UNREADABLE[name]
+    with pytest.raises(NysformerError, match=message) as caught:
+        optimize(spoil(classifier()), dtype="float32")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_a_merged_adapter_and_a_parametrized_weight_are_read() -> None:
+    model = classifier()
+    adapted = get_peft_model(model, LoraConfig(target_modules=["query"], init_lora_weights=False))
+    merged = adapted.merge_and_unload()
+    parametrizations.weight_norm(merged.base_model.encoder.layer[0].output.dense)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            optimize(merged, dtype="float32")(*batch()).logits, merged(*batch()).logits, rtol=0, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_not_finite_are_not_optimized(value: float) -> None:
+    model = classifier()
+    with torch.no_grad():
+        model.base_model.encoder.layer[1].attention.self.query.weight[3, 4] = value
+    with pytest.raises(NysformerError, match=r"encoder.layer.1.attention.self.query.weight holds .* in float32"):
+        optimize(model, dtype="float32")
 
 
 def test_compiled_once_for_all_lengths() -> None:

@@ -6,18 +6,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
+from nysformer.data.atomic import check_parent, write_error
 from nysformer.errors import NysformerError
 
 __all__ = ["check_new_folder", "new_folder"]
 
 
 def check_new_folder(path: str | Path) -> Path:
-    """See whether a folder may be made at `path`, without making anything.
+    """Check that a folder can be made at `path`, without making anything.
 
     Raises:
-        NysformerError: something stands there, other than an empty folder.
+        NysformerError: something stands there, other than an empty folder; a file stands where a folder above it
+            should; the place is not writable.
     """
     path = Path(path)
+    check_parent(path, exists=False)
     if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
         return path
     if path.exists() or path.is_symlink():
@@ -43,13 +48,15 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     except OSError as error:
-        raise NysformerError(f"{path}: cannot be written ({error.strerror}); name another place") from error
+        raise write_error(path, error) from error
     try:
         folder = partial / path.name
         folder.mkdir()  # with the usual permissions, which a temporary folder has not
         yield folder
         folder.replace(path)
     except OSError as error:
-        raise NysformerError(f"{path}: cannot be written ({error.strerror or error}); name another place") from error
+        raise write_error(path, error) from error
+    except SafetensorError as error:  # its own name for a full disk
+        raise NysformerError(f"{path}: cannot be written ({error}); free some space or name another place") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

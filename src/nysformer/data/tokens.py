@@ -6,7 +6,7 @@ from typing import Any
 import datasets
 from transformers import PreTrainedTokenizerBase
 
-from nysformer.data.encode import encode
+from nysformer.data.encode import TextEncoder
 from nysformer.data.quiet import no_progress_bars
 from nysformer.errors import NysformerError
 
@@ -34,7 +34,7 @@ def tokenize(dataset: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, max_
             batched=True,
             batch_size=64,
             remove_columns=["text"],
-            fn_kwargs={"tokenizer": tokenizer, "max_length": max_length},
+            fn_kwargs={"encode": TextEncoder(tokenizer, max_length)},
             features=datasets.Features(
                 {name: feature for name, feature in dataset.features.items() if name != "text"}
                 | {
@@ -46,9 +46,9 @@ def tokenize(dataset: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, max_
         )
 
 
-def _tokenize(batch: dict[str, Any], tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, Any]:
+def _tokenize(batch: dict[str, Any], encode: TextEncoder) -> dict[str, Any]:
     columns: dict[str, Any] = {"input_ids": [], "length": [], "truncated": []}
-    for source, encoded in zip(batch["source"], encode(batch["text"], tokenizer, max_length), strict=True):
+    for source, encoded in zip(batch["source"], encode(batch["text"]), strict=True):
         if encoded is None:
             raise NysformerError(f"{source}: the tokenizer finds no token in the document; mend or remove it")
         for name, values in columns.items():

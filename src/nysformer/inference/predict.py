@@ -3,8 +3,9 @@
 Shapes: B batch, N padded length, C labels.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import operator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,44 +15,71 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.batches import TokenBudgetBatchSampler
-from nysformer.data.encode import Encoded, check_max_length, encode
-from nysformer.data.stream import Item, Record, RecordError, Waiting
+from nysformer.data.encode import Encoded, TextEncoder
+from nysformer.data.given import Given, given_records
+from nysformer.data.records import Record, RecordError, Waiting
 from nysformer.errors import NysformerError
 from nysformer.inference.load import check_model, label_names, load_classifier, load_tokenizer
-from nysformer.inference.precision import PRECISIONS, Precision, fast_copy
+from nysformer.inference.precision import PRECISIONS, Precision, fast_copy, usable_device
 from nysformer.models import NystromformerForSequenceClassification
 
-__all__ = ["TOKENS_PER_BATCH", "Prediction", "Predictor", "Scored"]
+__all__ = ["MOSTLY_UNKNOWN", "TOKENS_PER_BATCH", "Prediction", "Predictor", "Scored"]
 
 
 TOKENS_PER_BATCH = 8192
-"""Real tokens a batch; more is no faster on a CPU."""
+"""Real tokens per batch; more is no faster on a CPU."""
 
-# How far reading runs ahead of the answers: enough to find documents of like length, whatever there is to read.
+# How far reading runs ahead of the answers: enough to find documents of like length, whatever there is to read. The
+# first window is small, so that the first answers come soon; each full one doubles the next, up to these.
 WINDOW_BATCHES = 8
 WINDOW_DOCUMENTS = 1024
+FIRST_SHARE = 32
 CHARACTERS_PER_TOKEN = 4
 
 MULTI_LABEL_THRESHOLD = 0.5
 
+MOSTLY_UNKNOWN = 0.5
+"""Above this share of unknown tokens a document's answer says little."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A document's (C,) float32 logits on the CPU, its length in tokens before any cut, and whether it was cut."""
+    """A document and the model's answer to it.
+
+    Attributes:
+        document: as it was read.
+        logits: (C,) float32, on the CPU.
+        length: in tokens before any cut.
+        truncated: whether it was cut.
+        unknown: share of unknown tokens among those that the model read, from 0 to 1.
+    """
 
     document: Record
     logits: Tensor
     length: int
     truncated: bool
+    unknown: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What the model says of one document.
 
-    One of three, by the model's problem type: `label` (single-label; `probabilities` sum to 1), `labels` (multi-label:
-    those of probability 0.5 or more, each probability by itself), or `value` (regression: a number, or
-    {name: number} for several outputs). `length` is in tokens before the cut, `truncated` says that there was one.
+    Which of three it holds depends on the model's problem type: `label` for a single label, `labels` for several, or
+    `value` for regression.
+
+    Attributes:
+        source: the file, or "document".
+        line: from 1; None where the whole file is the document.
+        label: the likeliest label.
+        labels: those of probability 0.5 or more.
+        value: a number, or {name: number} for several outputs.
+        probabilities: by label, in the model's order: they sum to 1 for a single label, each stands alone for several.
+        length: in tokens before any cut.
+        truncated: whether the document was cut.
+        unknown: share of unknown tokens among those that the model read, from 0 to 1; above a half the vocabulary
+            lacks the document's script or language, and the answer says little.
+        columns: the other columns of the document's row, as they were read.
     """
 
     source: str
@@ -62,16 +90,26 @@ class Prediction:
     probabilities: dict[str, float] | None
     length: int
     truncated: bool
+    unknown: float = 0.0
+    columns: Mapping[str, object] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """As a line of JSON holds it: numbers to six decimals, without the fields that do not apply."""
-        answer = {"label": self.label, "labels": self.labels, "value": self.value, "probabilities": self.probabilities}
+    def to_dict(self, *, top_k: int | None = None) -> dict[str, Any]:
+        """As a line of JSON holds it: numbers to six decimals, without `columns` and the fields that do not apply.
+
+        Args:
+            top_k: only that many probabilities, the likeliest first; None: all, in the model's order.
+        """
+        shown = self.probabilities
+        if shown is not None and top_k is not None:
+            shown = dict(sorted(shown.items(), key=lambda item: -item[1])[:top_k])
+        answer = {"label": self.label, "labels": self.labels, "value": self.value, "probabilities": shown}
         return {
             "source": self.source,
             "line": self.line,
             **{name: _rounded(value) for name, value in answer.items() if value is not None},
             "length": self.length,
             "truncated": self.truncated,
+            "unknown": _rounded(self.unknown),
         }
 
 
@@ -84,11 +122,13 @@ def _rounded(value: Any) -> Any:
 class Predictor:
     """A trained sequence classifier and its tokenizer, ready for documents of any number and length.
 
+    Threads may share one: a prediction changes nothing in it. It can be copied, pickled, and sent to other processes.
+
     Args:
         model: in evaluation mode, on the device it is to run on.
-        tokenizer: the model's.
-        max_length: tokens a document may have, the rest is cut; None: as many as the model has positions for.
-        tokens_per_batch: real tokens a batch; a longer document rides alone.
+        tokenizer: the model's; it is left as it is.
+        max_length: tokens that a document may have, the rest is cut; None: as many as the model has positions for.
+        tokens_per_batch: real tokens per batch; a longer document gets its own batch.
 
     Attributes:
         labels: the names of the model's C outputs.
@@ -96,7 +136,8 @@ class Predictor:
             configuration; where that says nothing, one output means regression and several mean a single label.
 
     Raises:
-        NysformerError: a maximum length past the position table or without room for a token, or an empty budget.
+        NysformerError: a maximum length past the position table or without room for a token, an empty budget, or
+            either of them not a whole number.
 
     Example:
         >>> predictor = Predictor.from_pretrained("runs/demo")  # doctest: +SKIP
@@ -114,13 +155,12 @@ class Predictor:
     ) -> None:
         config = model.config
         positions = config.max_position_embeddings
+        max_length, tokens_per_batch = _checked(max_length, tokens_per_batch)
         if max_length is not None and max_length > positions and config.position_embedding_type != "none":
             raise NysformerError(
-                f"a maximum length of {max_length} tokens is past the model's position table of {positions}; "
-                "lower --max-length, or extend the table: model.extend_positions"
+                f"a max_length of {max_length} tokens is past the model's position table of {positions}; lower it, or "
+                "extend the table: model.extend_positions"
             )
-        if tokens_per_batch < 1:
-            raise NysformerError(f"a budget of {tokens_per_batch} tokens a batch holds nothing; give at least 1")
         if len(tokenizer) > config.vocab_size:
             raise NysformerError(
                 f"the tokenizer knows {len(tokenizer)} tokens, the model {config.vocab_size}; use the model's own one"
@@ -133,7 +173,15 @@ class Predictor:
         self.problem_type: str = config.problem_type or (
             "regression" if config.num_labels == 1 else "single_label_classification"
         )
-        check_max_length(tokenizer, self.max_length)
+        self._encode = TextEncoder(tokenizer, self.max_length)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The encoder holds a second tokenizer, which the first can make again.
+        return {name: value for name, value in self.__dict__.items() if name != "_encode"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._encode = TextEncoder(self.tokenizer, self.max_length)
 
     @classmethod
     def from_pretrained(
@@ -143,79 +191,101 @@ class Predictor:
         max_length: int | None = None,
         tokens_per_batch: int = TOKENS_PER_BATCH,
         dtype: Precision = "float32",
-        device: str | None = None,
+        device: str | torch.device | None = None,
     ) -> "Predictor":
         """Load a model folder, such as `nysformer finetune` writes; on a CPU the model goes through `optimize`.
 
         Args:
             model_dir: the folder, model and tokenizer in it.
             max_length, tokens_per_batch: see the class.
-            dtype: of weights and arithmetic; the logits are float32 always. "int8" is the CPU's: the encoder's products
+            dtype: of weights and arithmetic; the logits are float32 always. "int8" is for a CPU: the encoder's products
                 in int8, the rest in bfloat16 where the processor has it.
-            device: as torch names it ("cpu", "cuda:1", "mps"); None: the first GPU there is, else the CPU.
+            device: as torch names it ("cpu", "cuda:1", "mps"); None: the first GPU, else the CPU.
 
         Raises:
             NysformerError: no such folder, a damaged or untrained checkpoint, no tokenizer, an unknown dtype or device.
         """
+        _checked(max_length, tokens_per_batch)
         if dtype not in PRECISIONS:
             raise NysformerError(f"unknown dtype {dtype!r}; choose {', '.join(PRECISIONS)}")
+        place = usable_device(device)
+        if dtype == "int8" and place.type != "cpu":
+            raise NysformerError(f"dtype int8 runs on a CPU only, not on {place}; choose float32 or bfloat16")
         check_model(model_dir)
         tokenizer = load_tokenizer(model_dir)
         model = load_classifier(model_dir)
-        place = device or _first_device()
-        if place == "cpu":
+        if place.type == "cpu":
             model = fast_copy(model, dtype)
-        elif dtype == "int8":
-            raise NysformerError(f"dtype int8 runs on a CPU only, not on {place}; choose float32 or bfloat16")
         else:
             try:
                 model = model.to(place, {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype])
-            except (RuntimeError, AssertionError) as error:  # torch's word for an unknown device, or one not built in
-                raise NysformerError(f"device {place!r} cannot be used ({str(error).splitlines()[0]})") from error
+            except RuntimeError as error:
+                reason = str(error).splitlines()[0]
+                raise NysformerError(f"device '{place}' cannot be used ({reason}); choose another") from error
         return cls(model, tokenizer, max_length=max_length, tokens_per_batch=tokens_per_batch)
 
-    def predict(self, documents: Iterable[str | Item]) -> Iterator[Prediction | RecordError]:
+    def predict(self, documents: Iterable[str | Given]) -> Iterator[Prediction | RecordError]:
         """Classify documents as they come, in their order.
 
         Reading runs ahead by a bounded window, whose documents are batched by like length. A window is answered when it
-        is full, when the documents end, and when a `Waiting` says that no more will come for now.
+        is full, when the documents end or reading them fails, and when a `Waiting` says that no more will come for now.
+        The first window is small, so that the first answers come soon.
 
         Args:
-            documents: texts (their line is their number, from 1), or the items of `stream_documents`.
+            documents: texts (their line is their number, from 1), or the items of a reader; one text is one document.
 
         Returns:
-            One answer a document; a `RecordError` comes through at its place, and stands for a document without tokens.
+            One answer per document; a `RecordError` comes through at its place, and stands for whatever is not a text,
+            is blank, or gives no token.
 
         Raises:
-            NysformerError: the model's answer is not a finite number: its weights are broken.
+            NysformerError: at once, for what cannot be documents, such as a table or a path; while reading the answers,
+                if the model's answer is not a finite number (its weights are broken), or the memory does not suffice.
         """
-        for item in self.score(documents):
+        return self._predictions(self.score(documents))
+
+    def score(self, documents: Iterable[str | Given]) -> Iterator[Scored | RecordError]:
+        """As `predict`, with the logits themselves."""
+        return self._scores(given_records(documents))
+
+    def _predictions(self, scores: Iterator[Scored | RecordError]) -> Iterator[Prediction | RecordError]:
+        for item in scores:
             yield item if isinstance(item, RecordError) else self._prediction(item)
 
-    def score(self, documents: Iterable[str | Item]) -> Iterator[Scored | RecordError]:
-        """As `predict`, with the logits themselves."""
-        for window in self._windows(documents):
+    def _scores(self, records: Iterator[Given]) -> Iterator[Scored | RecordError]:
+        for window in self._windows(records):
             yield from self._answers(window)
 
-    def _windows(self, documents: Iterable[str | Item]) -> Iterator[list[Record | RecordError]]:
+    def _windows(self, records: Iterator[Given]) -> Iterator[list[Record | RecordError]]:
         most = WINDOW_BATCHES * self.tokens_per_batch * CHARACTERS_PER_TOKEN
+        share = FIRST_SHARE
         window: list[Record | RecordError] = []
         characters = 0
-        for number, item in enumerate(documents, start=1):
+        failure: Exception | None = None
+        while failure is None:
+            try:
+                item = next(records)
+            except StopIteration:
+                break
+            except Exception as error:  # raised again once what was read before it is answered
+                failure = error
+                break
             if not isinstance(item, Waiting):
-                document = Record(item, "document", number) if isinstance(item, str) else item
-                window.append(document)
-                characters += len(document.text) if isinstance(document, Record) else 0
-            if window and (isinstance(item, Waiting) or characters >= most or len(window) >= WINDOW_DOCUMENTS):
+                window.append(item)
+                characters += len(item.text) if isinstance(item, Record) else 0
+            full = characters * share >= most or len(window) * share >= WINDOW_DOCUMENTS
+            if window and (full or isinstance(item, Waiting)):
                 yield window
                 window, characters = [], 0
+                share = max(1, share // 2) if full else share
         if window:
             yield window
+        if failure is not None:
+            raise failure
 
     def _answers(self, window: list[Record | RecordError]) -> list[Scored | RecordError]:
         documents = {place: item for place, item in enumerate(window) if isinstance(item, Record)}
-        texts = [document.text for document in documents.values()]
-        found = dict(zip(documents, encode(texts, self.tokenizer, self.max_length), strict=True))
+        found = dict(zip(documents, self._encode([item.text for item in documents.values()]), strict=True))
         encoded = {place: item for place, item in found.items() if item is not None}
         logits = dict(zip(encoded, self._logits(list(encoded.values())), strict=True))
         answers: list[Scored | RecordError] = []
@@ -225,7 +295,8 @@ class Predictor:
             elif place not in encoded:
                 answers.append(RecordError(item.source, item.line, "the tokenizer finds no token in the document"))
             else:
-                answers.append(Scored(item, logits[place], encoded[place].length, encoded[place].truncated))
+                read = encoded[place]
+                answers.append(Scored(item, logits[place], read.length, read.truncated, read.unknown))
         return answers
 
     def _logits(self, encoded: list[Encoded]) -> list[Tensor]:
@@ -241,8 +312,16 @@ class Predictor:
             lengths = torch.tensor([len(one) for one in ids])
             padded = pad_sequence(ids, batch_first=True)
             mask = torch.arange(padded.shape[1]) < lengths[:, None]
-            with torch.inference_mode():
-                output = self.model(padded.to(self.model.device), mask.to(self.model.device))
+            try:
+                with torch.inference_mode():
+                    output = self.model(padded.to(self.model.device), mask.to(self.model.device))
+            except (MemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                raise NysformerError(
+                    f"not enough memory for a batch of {len(batch)} documents, the longest of {padded.shape[1]:,} "
+                    "tokens; lower tokens_per_batch or max_length"
+                ) from error
             rows = output.logits.float().cpu()
             if not rows.isfinite().all():
                 raise NysformerError(
@@ -268,11 +347,38 @@ class Predictor:
             label = self.labels[int(scored.logits.argmax())]
         place = scored.document
         return Prediction(
-            place.source, place.line, label, labels, value, probabilities, scored.length, scored.truncated
+            place.source,
+            place.line,
+            label,
+            labels,
+            value,
+            probabilities,
+            scored.length,
+            scored.truncated,
+            scored.unknown,
+            place.columns,
         )
 
 
-def _first_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def _checked(max_length: int | None, tokens_per_batch: int) -> tuple[int | None, int]:
+    """Both as plain numbers."""
+    if max_length is not None:
+        max_length = _whole("max_length", max_length)
+    tokens_per_batch = _whole("tokens_per_batch", tokens_per_batch)
+    if tokens_per_batch < 1:
+        raise NysformerError(f"tokens_per_batch: a budget of {tokens_per_batch} tokens holds nothing; give at least 1")
+    return max_length, tokens_per_batch
+
+
+def _whole(name: str, value: Any) -> int:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise NysformerError(f"{name} is {value!r}: give a whole number, such as 512") from None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """torch has a class for a GPU's memory only; a CPU's is a RuntimeError of the allocator."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from nysformer.errors import NysformerError
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.encoder import NystromformerModel
+from nysformer.models.finite import check_finite
 from nysformer.models.foreign import FAMILIES, Family, to_ours, to_theirs
 from nysformer.models.heads import NystromformerForMaskedLM
 from nysformer.models.inputs import FIRST_POSITION
@@ -47,7 +48,7 @@ def from_bert(
         The encoder, in the dtype of the source, in eval mode.
 
     Raises:
-        NysformerError: a source that is not BERT-shaped, or fewer positions than it has.
+        NysformerError: a source that is not BERT-shaped, weights that are not finite, or fewer positions than it has.
         OSError: no such folder or id.
 
     Example:
@@ -135,7 +136,7 @@ def fill_model(
     """Load renamed weights, the backbone's without prefix; a convolution the source has none of becomes zero.
 
     Raises:
-        NysformerError: a weight that is missing or of another shape, by its name in the source.
+        NysformerError: a weight that is missing, of another shape or not finite, by its name in the source.
     """
     if _BIAS in weights or _DECODER_BIAS in weights:  # one parameter, which a file may hold under either name
         weights[_BIAS] = weights[_DECODER_BIAS] = weights[_DECODER_BIAS if _DECODER_BIAS in weights else _BIAS]
@@ -153,6 +154,7 @@ def fill_model(
                 f"{name}: the weight {theirs} has shape {tuple(weights[plain].shape)}, the configuration says "
                 f"{tuple(value.shape)}; copy the checkpoint and its configuration again"
             )
+        check_finite([(theirs, weights[plain])], name)
         state[key] = weights[plain]
     model.load_state_dict(state)
 

@@ -5,14 +5,12 @@ Shapes: B batch, N padded length, T packed tokens, E hidden size, L layers, H he
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput
@@ -21,12 +19,11 @@ from transformers.utils import logging
 from nysformer.errors import NysformerError
 from nysformer.layers import Embeddings, EncoderLayer, Intermediate, ResidualOutput, SelfAttention
 from nysformer.models.configuration import NystromformerConfig
+from nysformer.models.guards import GuardedModel
 from nysformer.models.inputs import FIRST_POSITION, EncoderInputs
 from nysformer.models.pruning import prune_layer
 
 __all__ = ["NystromformerLayer", "NystromformerModel", "NystromformerPreTrainedModel", "activation_function"]
-
-Model = TypeVar("Model", bound="NystromformerPreTrainedModel")
 
 logger = logging.get_logger(__name__)
 
@@ -128,7 +125,7 @@ class NystromformerEncoder(nn.Module):
         return hidden if inputs.mask is None else hidden.masked_fill(~inputs.mask[..., None], 0.0)
 
 
-class NystromformerPreTrainedModel(PreTrainedModel):
+class NystromformerPreTrainedModel(GuardedModel):
     """What the backbone and every head model share: loading, saving, initialisation, pruning, positions."""
 
     config: NystromformerConfig
@@ -138,31 +135,6 @@ class NystromformerPreTrainedModel(PreTrainedModel):
     _no_split_modules = ["NystromformerLayer", "Embeddings"]  # noqa: RUF012
     # Old checkpoints carry these buffers.
     _keys_to_ignore_on_load_unexpected = [r"embeddings\.position_ids", r"embeddings\.token_type_ids"]  # noqa: RUF012
-
-    is_optimized = False
-
-    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
-        """Write the model folder, as transformers does.
-
-        Raises:
-            NysformerError: the model came out of `optimize`, whose packed weights no folder can hold.
-        """
-        self._check_not_optimized("saved: save")
-        super().save_pretrained(save_directory, *args, **kwargs)
-
-    def train(self: Model, mode: bool = True) -> Model:
-        """As `torch.nn.Module.train`.
-
-        Raises:
-            NysformerError: the model came out of `optimize`, and has neither gradients nor dropout in its layers.
-        """
-        if mode:
-            self._check_not_optimized("trained: train")
-        return super().train(mode)
-
-    def _check_not_optimized(self, what: str) -> None:
-        if self.is_optimized:
-            raise NysformerError(f"an optimized model cannot be {what} the model it was made from")
 
     def prune_heads(self, heads_to_prune: dict[int, list[int]]) -> None:
         """Remove attention heads for good, their convolution kernels too; saved and loaded with the configuration.
@@ -174,7 +146,7 @@ class NystromformerPreTrainedModel(PreTrainedModel):
             NysformerError: a layer or head that does not exist, or a layer left without a head. Nothing is pruned then.
                 Or the model came out of `optimize`.
         """
-        self._check_not_optimized("pruned: prune")
+        self._refuse_if_optimized("pruned: prune")
         before = dict(self.config.pruned_heads or {})
         after = {
             layer: sorted({*before.get(layer, []), *heads_to_prune.get(layer, [])})
@@ -206,8 +178,10 @@ class NystromformerPreTrainedModel(PreTrainedModel):
                 stretches it, which moves every position and wants training.
 
         Raises:
-            NysformerError: fewer positions than now, another method, or a model without positions.
+            NysformerError: fewer positions than now, another method, a model without positions, or one out of
+                `optimize`.
         """
+        self._refuse_if_optimized("extended: extend")
         table = self.get_position_embeddings()
         if table is None:
             raise NysformerError("this model has no positions (position_embedding_type 'none'): any length works as is")

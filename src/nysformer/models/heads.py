@@ -41,6 +41,8 @@ class HeadModel(NystromformerPreTrainedModel):
     """A backbone and a head that turns hidden states into logits, and logits and labels into a loss."""
 
     output_class: type[ModelOutput]
+    # `Trainer` then counts the labels of all batches it accumulates, and passes `num_items_in_batch`.
+    accepts_loss_kwargs = True
 
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__(config)
@@ -58,11 +60,16 @@ class HeadModel(NystromformerPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         head_mask: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
     ) -> ModelOutput | tuple[Any, ...]:
         """Run the backbone and the head; for the arguments see `NystromformerModel.forward`.
 
         Args:
             labels: what the loss is taken against; shape and meaning are the head's, see its class.
+            num_items_in_batch: what the summed loss is divided by; None for the number of labels in this batch that
+                count, which makes the loss their mean. With gradient accumulation, pass the number of labels of all
+                accumulated batches, as transformers' `Trainer` does: their gradients then add up to those of one large
+                batch.
 
         Returns:
             The head's output with loss (where labels are given), logits, hidden_states, attentions.
@@ -77,7 +84,7 @@ class HeadModel(NystromformerPreTrainedModel):
             output_hidden_states=output_hidden_states,
             head_mask=head_mask,
         )
-        loss = None if labels is None else self.loss(logits, labels, mask)
+        loss = None if labels is None else self.loss(logits, labels, mask, num_items_in_batch)
         return self._output(outputs, return_dict, loss=loss, logits=logits)
 
     def _run(self, attention_mask: Tensor | None, **inputs: Any) -> tuple[BaseModelOutput, Tensor, Tensor | None]:
@@ -91,8 +98,8 @@ class HeadModel(NystromformerPreTrainedModel):
         """(B, N, E) hidden states and the (B, N) mask, True where a token is real, to logits."""
         raise NotImplementedError(type(self).__name__)
 
-    def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
-        """The loss of what `logits` gave, a scalar, finite for any labels."""
+    def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None, num_items: Tensor | int | None) -> Tensor:
+        """The loss of what `logits` gave, a scalar, finite for any labels; for num_items see the module `losses`."""
         raise NotImplementedError(type(self).__name__)
 
     def _output(
@@ -105,10 +112,10 @@ class HeadModel(NystromformerPreTrainedModel):
 class TokenHeadModel(HeadModel):
     """A head that reads every real token: labels (B, N), -100 or masked where nothing is asked."""
 
-    def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
+    def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None, num_items: Tensor | int | None) -> Tensor:
         if labels.shape != logits.shape[:2]:
             raise NysformerError(f"labels have shape {tuple(labels.shape)}: pass {tuple(logits.shape[:2])}")
-        return cross_entropy(logits, labels if mask is None else labels.masked_fill(~mask, IGNORED))
+        return cross_entropy(logits, labels if mask is None else labels.masked_fill(~mask, IGNORED), num_items)
 
 
 def on_tokens(head: Callable[[Tensor], Tensor], hidden: Tensor, mask: Tensor | None, fill: float = 0.0) -> Tensor:
@@ -222,8 +229,8 @@ class NystromformerForSequenceClassification(HeadModel):
     def logits(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         return self.classifier(first_tokens(hidden, mask))
 
-    def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
-        return sequence_loss(logits, labels, self.config.problem_type)
+    def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None, num_items: Tensor | int | None) -> Tensor:
+        return sequence_loss(logits, labels, self.config.problem_type, num_items)
 
 
 class NystromformerForTokenClassification(TokenHeadModel):
@@ -265,6 +272,7 @@ class NystromformerForMultipleChoice(HeadModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         head_mask: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
     ) -> ModelOutput | tuple[Any, ...]:
         """As `HeadModel.forward`, with a dimension of choices after the batch."""
         source, rank = (input_ids, 3) if input_ids is not None else (inputs_embeds, 4)
@@ -289,7 +297,7 @@ class NystromformerForMultipleChoice(HeadModel):
             head_mask=head_mask,
         )
         logits = scores.view(source.shape[:2])
-        loss = None if labels is None else cross_entropy(logits, labels)
+        loss = None if labels is None else cross_entropy(logits, labels, num_items_in_batch)
         return self._output(outputs, return_dict, loss=loss, logits=logits)
 
     def logits(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
@@ -323,6 +331,7 @@ class NystromformerForQuestionAnswering(HeadModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         head_mask: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
     ) -> ModelOutput | tuple[Any, ...]:
         """As `HeadModel.forward`, with two labels: the loss is taken where both are given."""
         outputs, logits, mask = self._run(
@@ -338,7 +347,7 @@ class NystromformerForQuestionAnswering(HeadModel):
         start, end = logits.unbind(dim=-1)
         loss = None
         if start_positions is not None and end_positions is not None:
-            loss = span_loss(start, end, start_positions, end_positions, mask)
+            loss = span_loss(start, end, start_positions, end_positions, mask, num_items_in_batch)
         return self._output(outputs, return_dict, loss=loss, start_logits=start, end_logits=end)
 
     def logits(self, hidden: Tensor, mask: Tensor | None) -> Tensor:

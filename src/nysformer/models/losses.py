@@ -1,5 +1,8 @@
 """The losses of the five heads. None is ever NaN: a batch whose labels are all ignored costs 0.
 
+Each divides a sum by num_items: None for the number of labels in this batch that count, which makes it a mean. With
+that number of several batches together, their losses add up to the loss of one batch of them all.
+
 Shapes: B batch, N length, C classes.
 """
 
@@ -14,7 +17,7 @@ __all__ = ["IGNORED", "cross_entropy", "sequence_loss", "span_loss"]
 IGNORED = -100
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+def cross_entropy(logits: Tensor, labels: Tensor, num_items: Tensor | int | None = None) -> Tensor:
     """Mean cross-entropy of (..., C) logits over the (...) labels that are not -100; 0 where all are.
 
     Raises:
@@ -29,10 +32,12 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
             f"{classes - 1}: is num_labels too small? ({IGNORED} is ignored)"
         )
     total = F.cross_entropy(_precise(logits).flatten(0, -2), labels, ignore_index=IGNORED, reduction="sum")
-    return total / (labels != IGNORED).sum().clamp(min=1)
+    return _divide(total, (labels != IGNORED).sum() if num_items is None else num_items)
 
 
-def sequence_loss(logits: Tensor, labels: Tensor, problem_type: str | None) -> Tensor:
+def sequence_loss(
+    logits: Tensor, labels: Tensor, problem_type: str | None, num_items: Tensor | int | None = None
+) -> Tensor:
     """The loss of (B, C) logits by problem type, inferred from the labels where it is None.
 
     One output is a regression, several with integer labels a single-label classification, else multi-label.
@@ -45,7 +50,7 @@ def sequence_loss(logits: Tensor, labels: Tensor, problem_type: str | None) -> T
         else:
             problem_type = "single_label_classification"
     if problem_type == "single_label_classification":
-        return cross_entropy(logits, labels)
+        return cross_entropy(logits, labels, num_items)
     if problem_type not in ("regression", "multi_label_classification"):
         raise NysformerError(
             f"problem_type is {problem_type!r}: choose 'regression', 'single_label_classification' or "
@@ -57,13 +62,17 @@ def sequence_loss(logits: Tensor, labels: Tensor, problem_type: str | None) -> T
         )
     logits = _precise(logits)
     labels = labels.reshape(logits.shape).to(logits.dtype)
-    if problem_type == "regression":
-        return F.mse_loss(logits, labels)
-    return F.binary_cross_entropy_with_logits(logits, labels)
+    loss = F.mse_loss if problem_type == "regression" else F.binary_cross_entropy_with_logits
+    return loss(logits, labels) if num_items is None else _divide(loss(logits, labels, reduction="sum"), num_items)
 
 
 def span_loss(
-    start_logits: Tensor, end_logits: Tensor, start_positions: Tensor, end_positions: Tensor, mask: Tensor | None
+    start_logits: Tensor,
+    end_logits: Tensor,
+    start_positions: Tensor,
+    end_positions: Tensor,
+    mask: Tensor | None,
+    num_items: Tensor | int | None = None,
 ) -> Tensor:
     """The mean of start and end cross-entropy over (B, N) logits.
 
@@ -77,8 +86,14 @@ def span_loss(
         if mask is not None:
             inside = positions.clamp(max=length - 1)[:, None]
             ignored = ignored | ~mask.gather(1, inside)[:, 0]
-        losses.append(cross_entropy(logits, torch.where(ignored, IGNORED, positions)))
+        losses.append(cross_entropy(logits, torch.where(ignored, IGNORED, positions), num_items))
     return (losses[0] + losses[1]) / 2
+
+
+def _divide(total: Tensor, count: Tensor | int) -> Tensor:
+    """total / count, and 0 of nothing is 0."""
+    count = torch.as_tensor(count, device=total.device).reshape(())
+    return total / torch.where(count == 0, 1, count)
 
 
 def _precise(logits: Tensor) -> Tensor:

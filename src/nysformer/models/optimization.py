@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import copy
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
+from torch import Tensor, nn
 
 from nysformer.errors import NysformerError
-from nysformer.layers.fused import Int8Linear, PackedLinear, can_quantize, fuse_layer
+from nysformer.layers import Linear
+from nysformer.layers.fused import Int8Linear, PackedLinear, can_quantize, dense_projections, fuse_layer
+from nysformer.layers.watched import is_watched
 from nysformer.models.encoder import NystromformerPreTrainedModel
+from nysformer.models.finite import check_finite_model
 from nysformer.ops import can_pack
 
 __all__ = ["Precision", "optimize"]
 
 Model = TypeVar("Model", bound=NystromformerPreTrainedModel)
 Precision = Literal["auto", "float32", "bfloat16"]
+
+# Where wrappers keep the model: DataParallel and DDP, torch.compile, accelerate, Trainer and sentence-transformers.
+_WRAPPED = ("module", "_orig_mod", "model", "auto_model")
 
 
 def optimize(
@@ -39,10 +46,14 @@ def optimize(
             what cannot depend on data: padding costs as much as text, and fused products are left to the compiler.
 
     Returns:
-        A copy for inference: in eval mode, without gradients, not to be saved or trained.
+        A copy for inference: in eval mode, without gradients, not to be saved or trained. It can be copied and pickled,
+        and so be sent to other processes, which pack the weights for their own processor. A model that came out of
+        `optimize` is refused: optimize the one it was made from.
 
     Raises:
-        NysformerError: a dtype or quantisation that this machine or this combination does not have.
+        NysformerError: a dtype or quantisation that this machine or this combination does not have; something that is
+            not a nysformer model on the CPU; a model with an adapter that is not merged, with layers that are already
+            quantized, with hooks inside its layers, or with weights that are not finite.
 
     Example:
         >>> from nysformer.models import NystromformerConfig, NystromformerModel
@@ -54,6 +65,7 @@ def optimize(
         True
     """
     precision = _precision(dtype)
+    _check_source(model)
     if quantize not in (None, "int8"):
         raise NysformerError(f"quantize is {quantize!r}: choose 'int8' or None")
     if quantize is not None and compile:
@@ -61,15 +73,51 @@ def optimize(
     if quantize is not None and not can_quantize():
         raise NysformerError("this PyTorch has no int8 products (the oneDNN engine): leave quantize away")
     fast = copy.deepcopy(model).eval().requires_grad_(False).to(precision)
-    fast.is_optimized = True
-    if compile:
-        fast.compile(dynamic=True)
-        return fast
-    if quantize is None and not can_pack(precision):
-        return fast
-    for layer in fast.base_model.encoder.layer:
-        fuse_layer(layer, PackedLinear if quantize is None else Int8Linear)
+    check_finite_model(fast, type(model).__name__)
+    if not compile and (quantize is not None or can_pack(precision)):
+        for layer in fast.base_model.encoder.layer:
+            fuse_layer(layer, PackedLinear if quantize is None else Int8Linear)
+    fast._become_optimized(compiled=compile)
     return fast
+
+
+def _check_source(model: object) -> None:
+    """Refuse whatever cannot be read as plain weights, in one line that says what to do instead."""
+    kind = type(model).__name__
+    if not isinstance(model, NystromformerPreTrainedModel):
+        inner = next((name for name in _WRAPPED if isinstance(getattr(model, name, None), nn.Module)), None)
+        if hasattr(model, "merge_and_unload"):
+            fix = "merge its adapter first, optimize(model.merge_and_unload())"
+        elif inner is not None:
+            fix = f"pass the model inside it, optimize(model.{inner})"
+        else:
+            fix = "load one with nysformer's own classes, such as NystromformerModel.from_pretrained"
+        raise NysformerError(f"optimize takes a nysformer model, and this is a {kind}: {fix}")
+    if model.is_optimized:
+        raise NysformerError("this model is optimized already: pass the model it was made from")
+    if model.device.type != "cpu":
+        raise NysformerError(f"optimize prepares a model for the CPU, and this one is on {model.device}: move it first")
+    for number, layer in enumerate(model.base_model.encoder.layer):
+        for name, projection in dense_projections(layer).items():
+            _check_projection(f"encoder.layer.{number}.{name}", projection)
+        # A hook on a module that is replaced would no longer run.
+        if is_watched(layer.attention, layer.intermediate, layer.output):
+            raise NysformerError(
+                f"a hook hangs inside encoder.layer.{number}, and packed layers run none: remove it before optimize"
+            )
+
+
+def _check_projection(name: str, projection: nn.Module) -> None:
+    kind = f"{type(projection).__module__}.{type(projection).__name__}"
+    if kind.startswith("peft."):
+        raise NysformerError(
+            f"{name} has an adapter ({kind}): merge it first, for example PeftModel.merge_and_unload()"
+        )
+    weight: Any = getattr(projection, "weight", None)
+    # Subclasses that compute otherwise, such as those of quantization-aware training, would lose what they add.
+    plain = isinstance(projection, nn.Linear) and type(projection).forward in (nn.Linear.forward, Linear.forward)
+    if not plain or type(weight) not in (Tensor, nn.Parameter) or not weight.is_floating_point():
+        raise NysformerError(f"{name} is a {kind}, not a plain linear layer: pass the model as it was before")
 
 
 def _precision(dtype: Precision | torch.dtype) -> torch.dtype:
