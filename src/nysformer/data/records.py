@@ -54,6 +54,11 @@ class Record:
     label: str | None = None
     columns: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def place(self) -> str:
+        """Where it stands, for messages."""
+        return self.source if self.line is None else f"{self.source}:{self.line}"
+
 
 @dataclass(frozen=True, slots=True)
 class RecordError:

@@ -1,4 +1,4 @@
-"""What a task is: the columns it reads, the examples a model sees, the answer, and the metrics. Nothing else knows labels.
+"""What a task is: the columns it reads, the examples a model sees, its answer and its metrics.
 
 A task owns no loop, no loader, no device, no optimizer and no file. Training, evaluation and prediction know the table
 of tasks and this interface only.
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from nysformer.data.encode import Encoder
+from nysformer.data.framing import Encoder
 from nysformer.data.records import Record
 from nysformer.models import NystromformerConfig, NystromformerPreTrainedModel
 from nysformer.models.losses import IGNORED
@@ -202,7 +202,7 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
 
     targets_per_token: ClassVar[bool] = False
 
-    def outputs(self, output: Any, examples: Sequence[Example]) -> list[Any]:
+    def outputs(self, output: Any, batch: Mapping[str, Tensor], examples: Sequence[Example]) -> list[Any]:
         """The model's output as float32 arrays on the CPU, one entry per example, without padding."""
         rows = output.logits.float().cpu().numpy()
         if not self.targets_per_token:

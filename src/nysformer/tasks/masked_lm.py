@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nysformer.data.encode import Encoder
+from nysformer.data.framing import Encoder
 from nysformer.data.records import Record
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForMaskedLM
 from nysformer.models.losses import IGNORED
 from nysformer.tasks.base import Answer, Column, Encoding, Example, Metric, Task
-from nysformer.tasks.pieces import cut
+from nysformer.tasks.pieces import cut, tokens_read
 from nysformer.tasks.reading import Reading
 
 __all__ = ["MaskedLM", "MaskingOptions"]
@@ -88,11 +88,12 @@ class MaskedLM(Task[Answer, Encoding]):
             return None
         pieces = cut(record.text, tokens, encoder.frame(), reading, encoder.max_length)
         words = np.asarray(tokens.words, dtype=np.int64)
-        read = {token for piece in pieces for token in piece.tokens.tolist()}
         return Encoding(
-            examples=[Example(piece.input_ids, targets={"words": piece.spread(words, -1).tolist()}) for piece in pieces],
+            examples=[
+                Example(piece.input_ids, targets={"words": piece.spread(words, -1).tolist()}) for piece in pieces
+            ],
             length=len(tokens.ids) + len(encoder.frame()),
-            truncated=len(read) < len(tokens.ids),
+            truncated=tokens_read(pieces) < len(tokens.ids),
             unknown=tokens.unknown,
         )
 
@@ -134,6 +135,16 @@ class MaskedLM(Task[Answer, Encoding]):
         masked = np.where(chosen & (fate < 0.8), options.mask_token_id, ids)
         return np.where(chosen & (fate >= 0.9), random, masked), labels
 
+    def outputs(self, output: Any, batch: Mapping[str, Tensor], examples: Sequence[Example]) -> list[Any]:
+        """Per example: masked tokens, how many are predicted right, and their summed cross-entropy."""
+        counts = []
+        for logits, labels in zip(output.logits, batch["labels"].to(output.logits.device), strict=True):
+            asked = labels != IGNORED
+            picked, truth = logits[asked].float(), labels[asked]
+            loss = torch.nn.functional.cross_entropy(picked, truth, reduction="sum")
+            counts.append((len(truth), int((picked.argmax(dim=-1) == truth).sum()), float(loss)))
+        return counts
+
     def decode(self, record: Record, encoding: Encoding, outputs: Sequence[Any]) -> Answer:
         raise NysformerError("masked-lm: a masked language model gives no answers; fine-tune it for a task first")
 
@@ -145,21 +156,23 @@ class MaskedMeasure:
     """Mean cross-entropy of the masked tokens in nats, its exponential, and the share that is predicted right."""
 
     def __init__(self) -> None:
-        self.tokens = self.right = 0
+        self.documents = self.tokens = self.right = 0
         self.loss = 0.0
 
-    def add_batch(self, logits: Tensor, labels: Tensor) -> None:
-        """Take (B, N, V) logits and (B, N) labels, -100 where nothing was asked."""
-        asked = labels != IGNORED
-        picked, truth = logits[asked].float(), labels[asked]
-        self.tokens += len(truth)
-        self.right += int((picked.argmax(dim=-1) == truth).sum())
-        self.loss += float(torch.nn.functional.cross_entropy(picked, truth, reduction="sum"))
-
-    def add(self, record: Record, encoding: Encoding, outputs: Sequence[Any], answer: Any) -> None:
-        raise NotImplementedError("masked tokens are measured by the batch, see add_batch")
+    def add(self, record: Record, encoding: Encoding, outputs: Sequence[tuple[int, int, float]], answer: Any) -> None:
+        self.documents += 1
+        for tokens, right, loss in outputs:
+            self.tokens += tokens
+            self.right += right
+            self.loss += loss
 
     def result(self) -> dict[str, Any]:
-        loss = self.loss / max(self.tokens, 1)
-        perplexity = math.exp(min(loss, 700.0))
-        return {"tokens": self.tokens, "loss": loss, "perplexity": perplexity, "accuracy": self.right / max(self.tokens, 1)}
+        count = max(self.tokens, 1)
+        loss = self.loss / count
+        return {
+            "documents": self.documents,
+            "tokens": self.tokens,
+            "loss": loss,
+            "perplexity": math.exp(min(loss, 700.0)),
+            "accuracy": self.right / count,
+        }

@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nysformer.data.encode import Encoder
+from nysformer.data.framing import Encoder
 from nysformer.data.records import Record
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForMultipleChoice
 from nysformer.tasks.base import Answer, Column, Encoding, Example, Metric, Task
-from nysformer.tasks.pieces import cut
+from nysformer.tasks.pieces import cut, tokens_read
 from nysformer.tasks.reading import Reading
 
 __all__ = ["Choice", "MultipleChoice"]
@@ -70,7 +70,7 @@ class MultipleChoice(Task[Choice, Encoding]):
         return cls()
 
     def encode(self, record: Record, encoder: Encoder, reading: Reading, *, labelled: bool) -> Encoding | None:
-        context, choices = record.values.get("context"), _choices(record)
+        context, choices = record.columns.get("context"), _choices(record)
         if not isinstance(context, str) or not context.strip():
             raise NysformerError(f"{record.place}: 'context' is empty or not text; fix or remove the document")
         tokens = encoder.tokens(context)
@@ -87,11 +87,10 @@ class MultipleChoice(Task[Choice, Encoding]):
             types = [types for _, types in rows]
             flat = any(any(row) for row in types)
             examples.append(Example([ids for ids, _ in rows], types if flat else None, targets))
-        read = {token for piece in pieces for token in piece.tokens.tolist()}
         return Encoding(
             examples=examples,
             length=len(tokens.ids) + len(longest),
-            truncated=len(read) < len(tokens.ids),
+            truncated=tokens_read(pieces) < len(tokens.ids),
             unknown=tokens.unknown,
         )
 
@@ -117,7 +116,7 @@ class MultipleChoice(Task[Choice, Encoding]):
             batch["labels"] = torch.tensor([example.targets["labels"] for example in examples])
         return batch
 
-    def outputs(self, output: Any, examples: Sequence[Example]) -> list[Any]:
+    def outputs(self, output: Any, batch: Mapping[str, Tensor], examples: Sequence[Example]) -> list[Any]:
         rows = output.logits.float().cpu().numpy()
         return [row[: len(example.input_ids)] for row, example in zip(rows, examples, strict=True)]
 
@@ -163,13 +162,15 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _choices(record: Record) -> list[str]:
-    choices = record.values.get("choices")
+    choices = record.columns.get("choices")
     if (
         not isinstance(choices, (list, tuple))
         or len(choices) < 2
         or not all(isinstance(choice, str) and choice.strip() for choice in choices)
     ):
-        raise NysformerError(f"{record.place}: 'choices' is not a list of two or more texts; fix or remove the document")
+        raise NysformerError(
+            f"{record.place}: 'choices' is not a list of two or more texts; fix or remove the document"
+        )
     return list(choices)
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nysformer.data.encode import Frame, Tokens
+from nysformer.data.framing import Frame, Tokens
 from nysformer.errors import NysformerError
 from nysformer.tasks.reading import Range, Reading, choose_pieces
 
-__all__ = ["Piece", "cut", "merge"]
+__all__ = ["Piece", "cut", "merge", "tokens_read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,11 @@ def _piece(ids: Sequence[int], ranges: list[Range], frame: Frame) -> Piece:
     )
 
 
+def tokens_read(pieces: Sequence[Piece]) -> int:
+    """How many of the document's tokens one of the pieces reads."""
+    return len({token for piece in pieces for token in piece.tokens.tolist()})
+
+
 def merge(
     pieces: Sequence[Piece], outputs: Sequence[NDArray[np.float32]], count: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -98,4 +103,4 @@ def merge(
         tokens = piece.tokens
         total[tokens] += output[piece.start : piece.start + len(tokens)]
         times[tokens] += 1
-    return total / np.maximum(times, 1)[:, None], times > 0
+    return total / np.maximum(times, 1).astype(np.float32)[:, None], times > 0

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from nysformer.data.encode import Encoder
+from nysformer.data.framing import Encoder
 from nysformer.data.records import Record
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForQuestionAnswering
 from nysformer.tasks.alignment import tight_offsets
 from nysformer.tasks.base import Answer, Column, Encoding, Example, Metric, Task
-from nysformer.tasks.pieces import Piece, cut, merge
+from nysformer.tasks.pieces import Piece, cut, merge, tokens_read
 from nysformer.tasks.reading import Range, Reading
 
 __all__ = ["MAX_ANSWER_TOKENS", "QuestionAnswering", "TextAnswer", "best_span"]
@@ -104,14 +105,14 @@ class QuestionAnswering(Task[TextAnswer, ContextEncoding]):
                 for piece in pieces
             ],
             length=len(tokens.ids) + len(frame),
-            truncated=len({token for piece in pieces for token in piece.tokens.tolist()}) < len(tokens.ids),
+            truncated=tokens_read(pieces) < len(tokens.ids),
             unknown=tokens.unknown,
             context=context,
             pieces=pieces,
             offsets=offsets,
         )
 
-    def outputs(self, output: Any, examples: Sequence[Example]) -> list[Any]:
+    def outputs(self, output: Any, batch: Mapping[str, Tensor], examples: Sequence[Example]) -> list[Any]:
         both = torch.stack([output.start_logits, output.end_logits], dim=-1).float().cpu().numpy()
         return [row[: len(example.input_ids)] for row, example in zip(both, examples, strict=True)]
 
@@ -218,7 +219,7 @@ def _targets(piece: Piece, offsets: Sequence[Range], gold: Sequence[Range]) -> d
 
 
 def _text(record: Record, column: str) -> str:
-    value = record.values.get(column)
+    value = record.columns.get(column)
     if not isinstance(value, str) or not value.strip():
         raise NysformerError(f"{record.place}: {column!r} is empty or not text; fix or remove the document")
     return value
@@ -226,7 +227,7 @@ def _text(record: Record, column: str) -> str:
 
 def _gold(record: Record, context: str) -> list[Range]:
     """Characters of the gold answers."""
-    answers = record.values.get("answers")
+    answers = record.columns.get("answers")
     try:
         texts, starts = answers["text"], answers["answer_start"]  # type: ignore[index]
         ranges = [(int(start), int(start) + len(text)) for text, start in zip(texts, starts, strict=True)]

@@ -5,6 +5,7 @@ Shapes: n tokens of the document without special ones, C tags.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score
 
-from nysformer.data.encode import Encoder
+from nysformer.data.framing import Encoder
 from nysformer.data.records import Record
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForTokenClassification
@@ -27,7 +28,7 @@ from nysformer.tasks.alignment import (
     tight_offsets,
 )
 from nysformer.tasks.base import Answer, Column, Encoding, Example, Metric, Task
-from nysformer.tasks.pieces import Piece, cut, merge
+from nysformer.tasks.pieces import Piece, cut, merge, tokens_read
 from nysformer.tasks.reading import Range, Reading
 
 __all__ = ["Entities", "Entity", "TokenClassification"]
@@ -153,7 +154,7 @@ class TokenClassification(Task[Entities, TokenEncoding]):
         return {"id2label": dict(enumerate(self.tags)), "label2id": dict(self._index)}
 
     def encode(self, record: Record, encoder: Encoder, reading: Reading, *, labelled: bool) -> TokenEncoding | None:
-        as_words = record.values.get("tokens") is not None
+        as_words = record.columns.get("tokens") is not None
         if as_words:
             words = _list(record, "tokens")
             text, units = _joined(words)
@@ -174,7 +175,7 @@ class TokenClassification(Task[Entities, TokenEncoding]):
             for first, tag in zip(firsts, tags, strict=True):
                 if first is not None:
                     targets[first] = self._number(tag, record)
-        pieces = cut(text, tokens, encoder.frame(), reading)
+        pieces = cut(text, tokens, encoder.frame(), reading, encoder.max_length)
         return TokenEncoding(
             examples=[
                 Example(
@@ -185,7 +186,7 @@ class TokenClassification(Task[Entities, TokenEncoding]):
                 for piece in pieces
             ],
             length=len(tokens.ids) + len(encoder.frame()),
-            truncated=not all(piece.covers(len(tokens.ids)) for piece in pieces[:1]) and len(pieces) == 1,
+            truncated=tokens_read(pieces) < len(tokens.ids),
             unknown=tokens.unknown,
             text=text,
             pieces=pieces,
@@ -211,15 +212,13 @@ class TokenClassification(Task[Entities, TokenEncoding]):
     def _number(self, tag: str, record: Record) -> int:
         if tag not in self._index:
             known = ", ".join(self.tags[:10]) + (", ..." if len(self.tags) > 10 else "")
-            raise NysformerError(f"{record.place}: the tag {tag!r} is not one of the model's ({known}); fix or remove it")
+            raise NysformerError(f"{record.place}: the tag {tag!r} is none of the model's ({known}); fix or remove it")
         return self._index[tag]
 
     def decode(self, record: Record, encoding: TokenEncoding, outputs: Sequence[NDArray[np.float32]]) -> Entities:
         probabilities, read = self._probabilities(encoding, outputs)
         best = probabilities.argmax(axis=1)
-        tags = [
-            "O" if first is None or not read[first] else self.tags[best[first]] for first in encoding.firsts
-        ]
+        tags = ["O" if first is None or not read[first] else self.tags[best[first]] for first in encoding.firsts]
         entities = []
         if self.has_entities:
             chance = probabilities.max(axis=1)
@@ -270,7 +269,8 @@ class TagMeasure:
             seen = first is not None and bool(read[first])
             found.append(self.task.tags[int(probabilities[first].argmax())] if seen else "O")
             if seen:
-                self.loss -= float(np.log(max(probabilities[first, self.task._number(tag, record)], 1e-30)))
+                chance = float(probabilities[first, self.task._number(tag, record)])
+                self.loss -= math.log(max(chance, 1e-30))
                 self.units += 1
         self.true.append(list(encoding.tags))
         self.found.append(found)
@@ -307,14 +307,14 @@ class TagMeasure:
 
 
 def _list(record: Record, column: str) -> list[str]:
-    values = record.values.get(column)
+    values = record.columns.get(column)
     if not isinstance(values, (list, tuple)) or not all(isinstance(value, str) for value in values):
         raise NysformerError(f"{record.place}: {column!r} is not a list of strings; fix or remove the document")
     return list(values)
 
 
 def _spans(record: Record) -> list[Span] | None:
-    values = record.values.get("spans")
+    values = record.columns.get("spans")
     if values is None:
         return None
     try:
