@@ -1,41 +1,132 @@
 """The command line: a table of name -> function. Each command parses, calls one function below, and prints."""
 
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
+from nysformer import __version__
 from nysformer.cli.bench import bench
 from nysformer.cli.convert import convert
 from nysformer.cli.demo import demo
 from nysformer.cli.evaluate import evaluate
 from nysformer.cli.export import export
 from nysformer.cli.finetune import FilesCommand, finetune
+from nysformer.cli.help import Command, ReadableHelp
 from nysformer.cli.inspect import inspect
 from nysformer.cli.predict import predict
+from nysformer.cli.streams import ClosedPipe, standard_output
 from nysformer.errors import NysformerError
+
+WRONG_USE, INTERRUPTED, TERMINATED = 2, 130, 143
+# What libraries that write files by themselves say where Python has an OSError.
+_FULL_DISK = "No space left on device"
+_NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "Storage size calculation overflowed")
+
+
+class CommandTable(ReadableHelp, TyperGroup):
+    """The commands; Ctrl-C in one of them is one line on standard error and exit code 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            _say(str(error) or "interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+class FinetuneCommand(ReadableHelp, FilesCommand):
+    """The one command whose options take several files."""
+
 
 app = typer.Typer(
     name="nysformer",
+    cls=CommandTable,
     help="Encode whole documents at linear cost.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command(cls=FilesCommand)(finetune)
-app.command()(evaluate)
-app.command()(predict)
-app.command()(demo)
-app.command()(bench)
-app.command()(convert)
-app.command()(export)
-app.command()(inspect)
+app.command(cls=FinetuneCommand)(finetune)
+for command in (evaluate, predict, demo, bench, convert, export, inspect):
+    app.command(cls=Command)(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"nysformer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Encode whole documents at linear cost."""
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line on standard error and exit code 2."""
+    """Run the command line.
+
+    A user's mistake, a full disk, and memory that does not suffice are one line on standard error and exit code 2;
+    Ctrl-C is 130, a request to terminate 143. Where the reader of standard output has gone, all is well: 0.
+    """
     try:
-        app()
+        with _terminable(), standard_output():
+            app()
+    except ClosedPipe:
+        sys.exit(0)
     except NysformerError as error:
-        Console(stderr=True).print(f"nysformer: {error}", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
+        _say(str(error))
+        sys.exit(WRONG_USE)
+    except KeyboardInterrupt as error:  # between two commands' worth of work, such as while options are read
+        _say(str(error) or "interrupted")
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        line = _fault_of_the_machine(error)
+        if line is None:
+            raise
+        _say(line)
+        sys.exit(WRONG_USE)
+
+
+def _say(line: str) -> None:
+    Console(stderr=True).print(f"nysformer: {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _fault_of_the_machine(error: Exception) -> str | None:
+    """A line for what no input or option caused; None for what may be a fault of ours, which needs its traceback."""
+    said = " ".join(str(error).split())
+    if _FULL_DISK in said and getattr(error, "filename", None) is None:
+        return f"cannot write ({_FULL_DISK.lower()}); free some space or name another place"
+    if isinstance(error, OSError) and error.errno is not None:
+        place = "" if error.filename is None else f"{error.filename}: "
+        return f"{place}{error.strerror}"
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(mark in said for mark in _NO_MEMORY)):
+        return "not enough memory; use a smaller model, shorter documents or smaller batches"
+    return None
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let a request to terminate unwind the stack, so that no partial file is left."""
+
+    def terminate(*_: object) -> None:
+        raise SystemExit(TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

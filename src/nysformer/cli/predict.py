@@ -1,13 +1,10 @@
-"""`nysformer predict`: documents in, lines of JSON out."""
+"""`nysformer predict`: documents in, lines of JSON, CSV or Parquet out."""
 
-import json
-import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from io import TextIOWrapper
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -35,6 +32,25 @@ def predict(
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write there, whole or not at all, instead of standard output.")
     ] = None,
+    format: Annotated[
+        Literal["jsonl", "csv", "parquet"] | None,
+        typer.Option(
+            help="What to write. csv and parquet: one column per label; parquet needs --output.",
+            show_default="by the suffix of --output, else jsonl",
+        ),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,NAME,...",
+            help="Columns of the input to carry through. One named as an output column gets the prefix input_.",
+            show_default=False,
+        ),
+    ] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="K", help="Only the K likeliest probabilities, in that order.", show_default="all"),
+    ] = None,
     text_column: Annotated[str, typer.Option(metavar="NAME", help="Column or JSON key with the text.")] = "text",
     input_format: Annotated[
         Literal["auto", "jsonl", "csv", "tsv", "parquet", "text", "lines"],
@@ -52,7 +68,7 @@ def predict(
             show_default="as many as the model has positions",
         ),
     ] = None,
-    tokens_per_batch: Annotated[int, typer.Option(min=1, metavar="TOKENS", help="Real tokens a batch.")] = 8192,
+    tokens_per_batch: Annotated[int, typer.Option(min=1, metavar="TOKENS", help="Real tokens per batch.")] = 8192,
     dtype: Annotated[
         Literal["float32", "bfloat16", "int8"],
         typer.Option(help="Of weights and arithmetic; int8 is for the CPU, with bfloat16 where the processor has it."),
@@ -65,9 +81,10 @@ def predict(
     """Classify documents: a document in, a line of JSON out, in order.
 
     A line has source, line, label (labels or value, by the kind of model),
-    probabilities, length in tokens before any cut, and truncated. Documents
-    are read one at a time, so the input may be larger than memory, and what
-    comes slowly through a pipe is answered as it comes.
+    probabilities, length in tokens before any cut, truncated, and unknown: the
+    share of tokens that the vocabulary lacks. Documents are read one at a time,
+    so the input may be larger than memory, and what comes slowly through a pipe
+    is answered as it comes.
 
     A line that is no document is reported on standard error with its number
     and does not stop the rest. Exit code: 0 if all were classified, 1 if some
@@ -76,15 +93,27 @@ def predict(
     Example: nysformer predict --model runs/demo LICENSE
 
     Example: zcat mails.jsonl.gz | nysformer predict --model runs/mails > out
+
+    Example: nysformer predict --model runs/mails mails.csv --keep id,title
+    --top-k 3 --output answers.parquet
     """
+    from nysformer.cli.output import UnknownCount, check_outputs
     from nysformer.data.atomic import write_atomically
     from nysformer.data.stream import RecordError, stream_documents
-    from nysformer.inference.predict import Predictor
+    from nysformer.data.tables import check_table_format, row_writer, table_format
+    from nysformer.inference.answers import AnswerRows, keep_columns, kept_names
+    from nysformer.inference.predict import MOSTLY_UNKNOWN, Predictor
 
     if not sources:
         if sys.stdin.isatty():
             raise NysformerError("no documents: name a file or a folder, or pipe JSON Lines into standard input")
         sources = ["-"]
+    form = table_format(output, format)
+    check_table_format(form)
+    check_outputs([output], sources, model)
+    if output is None and form == "parquet":
+        raise NysformerError("--format parquet: Parquet is not written to standard output; give --output FILE")
+    names = kept_names(keep or ())
     documents = stream_documents(
         sources,
         text_column=text_column,
@@ -94,33 +123,30 @@ def predict(
     predictor = Predictor.from_pretrained(
         model, max_length=max_length, tokens_per_batch=tokens_per_batch, dtype=dtype, device=device
     )
+    rows = AnswerRows(predictor.labels, predictor.problem_type, keep=names, top_k=top_k)
+    shape = rows.nested if form == "jsonl" else rows.flat
     bad = 0
+    unknown = UnknownCount()
     with (
-        _standard_output() if output is None else write_atomically(output) as out,
+        nullcontext(sys.stdout) if output is None else write_atomically(output, binary=form == "parquet") as out,
         _progress(quiet=output is None and sys.stdout.isatty()) as progress,
     ):
-        # JSON is UTF-8 whatever the locale; the bytes of a file name that is not become JSON's own escapes.
-        out.reconfigure(encoding="utf-8", errors="backslashreplace")
-        for answer in predictor.predict(documents):
-            if isinstance(answer, RecordError):
-                bad += 1
-                progress.report(str(answer))
-            else:
-                print(json.dumps(answer.to_dict(), ensure_ascii=False), file=out, flush=True)
-                progress.advance(answer)
+        if form != "parquet":
+            # UTF-8 whatever the locale; the bytes of a file name that is not become escapes.
+            out.reconfigure(encoding="utf-8", errors="backslashreplace")
+        with row_writer(out, form, rows.columns) as write:
+            for answer in predictor.predict(keep_columns(documents, names, text_column)):
+                if isinstance(answer, RecordError):
+                    bad += 1
+                    progress.report(str(answer))
+                else:
+                    write(shape(answer))
+                    progress.advance(answer)
+                    if answer.unknown > MOSTLY_UNKNOWN:
+                        unknown.add(answer.source, answer.line)
+    unknown.report()
     if bad:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _standard_output() -> Iterator[TextIOWrapper]:
-    """Standard output; a reader that closes the pipe, such as `head`, ends the command quietly and well."""
-    try:
-        yield cast(TextIOWrapper, sys.stdout)
-    except BrokenPipeError:
-        # What the interpreter flushes on its way out must not find the closed pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from None
 
 
 class _Progress:

@@ -3,11 +3,12 @@
 Shapes: n documents, C labels.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 from torch import Tensor
 
 from nysformer.errors import NysformerError
@@ -16,6 +17,10 @@ __all__ = ["LENGTH_BANDS", "classification_metrics"]
 
 LENGTH_BANDS = (512, 1024, 2048, 4096)
 """Upper ends of the length bands, in tokens; what is longer than the last falls into a band of its own."""
+
+# The matrix grows with the square of the labels; the list of pairs does not.
+CONFUSION_LABELS = 500
+CONFUSION_PAIRS = 100
 
 
 def classification_metrics(
@@ -40,8 +45,10 @@ def classification_metrics(
 
     Returns:
         `accuracy`, `macro_f1`, `loss` (mean cross-entropy, in nats), `documents`; `per_class`: label -> `precision`,
-        `recall`, `f1`, `documents`; `by_length`: one entry a band that has documents, shortest first, with `band`
-        ("1-512", ..., "> 4096"), `documents`, `accuracy`, `macro_f1`. Plain Python numbers throughout.
+        `recall`, `f1`, `documents`; `by_length`: one entry per band that has documents, shortest first, with `band`
+        ("1-512", ..., "> 4096"), `documents`, `accuracy`, `macro_f1`; `confusion`: `labels`; `counts`, C rows of C
+        numbers of documents, a row per true label, a column per predicted one, None beyond 500 labels; `pairs`, the
+        most frequent confusions with `label`, `predicted`, `documents`, at most 100. Plain Python numbers throughout.
 
     Raises:
         NysformerError: there are no documents, or the four inputs disagree on n or C.
@@ -86,6 +93,18 @@ def classification_metrics(
             for i, name in enumerate(label_names)
         },
         "by_length": by_length,
+        "confusion": _confusion(wanted, predicted, list(label_names)),
+    }
+
+
+def _confusion(wanted: Any, predicted: Any, names: list[str]) -> dict[str, Any]:
+    wrong = Counter((i, j) for i, j in zip(wanted.tolist(), predicted.tolist(), strict=True) if i != j)
+    frequent = sorted(wrong.items(), key=lambda pair: (-pair[1], pair[0]))[:CONFUSION_PAIRS]
+    few = len(names) <= CONFUSION_LABELS
+    return {
+        "labels": names,
+        "counts": confusion_matrix(wanted, predicted, labels=range(len(names))).tolist() if few else None,
+        "pairs": [{"label": names[i], "predicted": names[j], "documents": count} for (i, j), count in frequent],
     }
 
 
