@@ -19,7 +19,7 @@ def test_frames_give_what_the_tokenizer_gives(kind: str) -> None:
     tokenizer = letter_tokenizer()
     tokenizer._tokenizer.post_processor = PROCESSORS[kind]
     encoder = Encoder(tokenizer, 64)
-    document, other = encoder.tokens("x yz").ids, encoder.tokens("abc d").ids
+    document, other = encoder.tokens(["x yz"])[0].ids, encoder.tokens(["abc d"])[0].ids
     for frame, texts in (
         (encoder.frame(), ("x yz",)),
         (encoder.frame(other), ("abc d", "x yz")),
@@ -34,11 +34,11 @@ def test_frames_give_what_the_tokenizer_gives(kind: str) -> None:
 
 def test_tokens_know_their_characters_and_words() -> None:
     text = "ab  c\r\nd"
-    tokens = Encoder(letter_tokenizer(), 64).tokens(text)
+    tokens = Encoder(letter_tokenizer(), 64).tokens([text])[0]
     assert [text[start:end] for start, end in tokens.offsets] == ["a", "b", "c", "d"]
     assert tokens.words == [0, 0, 1, 2]
     assert tokens.unknown == 0.0
-    assert Encoder(letter_tokenizer(), 64).tokens("a \u0416").unknown == 0.5
+    assert Encoder(letter_tokenizer(), 64).tokens(["a \u0416"])[0].unknown == 0.5
 
 
 def test_threads_may_share_an_encoder_of_a_tokenizer_that_truncates() -> None:
@@ -47,7 +47,7 @@ def test_threads_may_share_an_encoder_of_a_tokenizer_that_truncates() -> None:
     encoder = Encoder(tokenizer, 64)
     counts: list[int] = []
     threads = [
-        threading.Thread(target=lambda: counts.extend(len(encoder.tokens("a " * n).ids) for n in range(1, 50)))
+        threading.Thread(target=lambda: counts.extend(len(encoder.tokens(["a " * n])[0].ids) for n in range(1, 50)))
         for _ in range(4)
     ]
     for thread in threads:

@@ -20,6 +20,17 @@ def encoder() -> Encoder:
     return Encoder(letter_tokenizer(), max_length=64)
 
 
+def encode(task: Task[Any, Any], record: Record, encoder: Encoder, reading: Reading, labelled: bool = True) -> Any:
+    """A record's encoding, as the workflows make it."""
+    return task.encode(record, encoder.tokens(task.texts(record)), encoder, reading, labelled=labelled)
+
+
+@pytest.fixture(name="encode")
+def encode_fixture(encoder: Encoder) -> Callable[..., Any]:
+    """Encodes one record of a task."""
+    return lambda task, record, labelled=True: encode(task, record, encoder, Reading(), labelled)
+
+
 @pytest.fixture
 def learn(encoder: Encoder) -> Run:
     """Fits a tiny model of a task to some records; gives its answers and metrics on them."""
@@ -53,8 +64,8 @@ def learn(encoder: Encoder) -> Run:
         )
         model = task.model_class(config)
         optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-        encodings = [task.encode(record, encoder, reading, labelled=True) for record in records]
-        examples = [example for encoding in encodings for example in encoding.examples]  # type: ignore[union-attr]
+        encodings = [encode(task, record, encoder, reading) for record in records]
+        examples = [example for encoding in encodings for example in encoding.examples]
         for step in range(steps):
             batch = task.collate(examples, 0, np.random.default_rng((0, step)))
             optimizer.zero_grad()
@@ -63,7 +74,6 @@ def learn(encoder: Encoder) -> Run:
         model.eval()
         answers, measure = [], task.measure()
         for record, encoding in zip(records, encodings, strict=True):
-            assert encoding is not None
             batch = task.collate(encoding.examples, 0, np.random.default_rng(0))
             with torch.no_grad():
                 outputs = task.outputs(model(**batch), batch, encoding.examples)

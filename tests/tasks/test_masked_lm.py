@@ -6,13 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nysformer.data.framing import Encoder
 from nysformer.data.records import Record
 from nysformer.errors import NysformerError
 from nysformer.models.losses import IGNORED
 from nysformer.tasks.masked_lm import MaskedLM, MaskingOptions
-from nysformer.tasks.reading import Reading
 
+Encode = Callable[..., Any]
 Learn = Callable[..., tuple[list[Any], dict[str, Any]]]
 
 SPECIAL = frozenset({0, 2, 3})
@@ -60,9 +59,9 @@ def test_fifteen_of_a_hundred_are_masked_and_eight_of_ten_of_them_by_the_mask() 
     assert (masked[asked] == 7).mean() == pytest.approx(0.1 + 0.1 / 56, abs=0.03)
 
 
-def test_masking_without_a_seed_or_with_an_impossible_share_is_refused(encoder: Encoder) -> None:
+def test_masking_without_a_seed_or_with_an_impossible_share_is_refused(encode: Encode) -> None:
     task = MaskedLM(options())
-    encoding = task.encode(Record("a b c", "a"), encoder, Reading(), labelled=True)
+    encoding = encode(task, Record("a b c", "a"), True)
     assert encoding is not None
     with pytest.raises(ValueError, match="rng"):
         task.collate(encoding.examples, 0)

@@ -3,12 +3,11 @@ from typing import Any
 
 import pytest
 
-from nysformer.data.framing import Encoder
 from nysformer.data.records import Record
 from nysformer.errors import NysformerError
 from nysformer.tasks.multiple_choice import MultipleChoice
-from nysformer.tasks.reading import Reading
 
+Encode = Callable[..., Any]
 Learn = Callable[..., tuple[list[Any], dict[str, Any]]]
 
 
@@ -28,10 +27,10 @@ def test_the_right_choice_is_learnt(learn: Learn) -> None:
     assert sum(answers[0].probabilities) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_records_of_different_numbers_of_choices_share_a_batch(encoder: Encoder) -> None:
+def test_records_of_different_numbers_of_choices_share_a_batch(encode: Encode) -> None:
     task = MultipleChoice()
     records = [choose("x y", ["a", "b", "c"]), choose("z", ["a b c", "b"])]
-    encodings = [task.encode(record, encoder, Reading(), labelled=False) for record in records]
+    encodings = [encode(task, record, False) for record in records]
     examples = [example for encoding in encodings if encoding for example in encoding.examples]
     batch = task.collate(examples, 0)
     assert batch["input_ids"].shape == (2, 3, 7)
@@ -52,6 +51,6 @@ def test_training_needs_one_number_of_choices() -> None:
         (choose("x", ["a", "b"]), "not the index"),
     ],
 )
-def test_unusable_records_are_named(encoder: Encoder, record: Record, message: str) -> None:
+def test_unusable_records_are_named(encode: Encode, record: Record, message: str) -> None:
     with pytest.raises(NysformerError, match=rf"c\.jsonl:1.*{message}"):
-        MultipleChoice().encode(record, encoder, Reading(), labelled=True)
+        encode(MultipleChoice(), record, True)

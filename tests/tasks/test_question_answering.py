@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nysformer.data.framing import Encoder
 from nysformer.data.records import Record
 from nysformer.errors import NysformerError
 from nysformer.tasks.question_answering import QuestionAnswering, best_span
 from nysformer.tasks.reading import Reading
 
+Encode = Callable[..., Any]
 Learn = Callable[..., tuple[list[Any], dict[str, Any]]]
 
 
@@ -75,11 +75,11 @@ def test_best_span_is_the_best_of_all(start: list[float], longest: int, seed: in
         ({"question": "a", "context": "b c", "answers": {"text": ["c"], "answer_start": []}}, "answers are"),
     ],
 )
-def test_unusable_records_are_named(encoder: Encoder, columns: dict[str, object], message: str) -> None:
+def test_unusable_records_are_named(encode: Encode, columns: dict[str, object], message: str) -> None:
     with pytest.raises(NysformerError, match=rf"q\.jsonl:3.*{message}"):
-        QuestionAnswering().encode(Record("b c", "q.jsonl", 3, columns=columns), encoder, Reading(), labelled=True)
+        encode(QuestionAnswering(), Record("b c", "q.jsonl", 3, columns=columns), True)
 
 
-def test_a_question_longer_than_the_window_is_refused(encoder: Encoder) -> None:
+def test_a_question_longer_than_the_window_is_refused(encode: Encode) -> None:
     with pytest.raises(NysformerError, match="leave no room"):
-        QuestionAnswering().encode(ask("abc " * 30, "b c"), encoder, Reading(), labelled=False)
+        encode(QuestionAnswering(), ask("abc " * 30, "b c"), False)

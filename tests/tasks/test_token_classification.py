@@ -3,12 +3,12 @@ from typing import Any
 
 import pytest
 
-from nysformer.data.framing import Encoder
 from nysformer.data.records import Record
 from nysformer.errors import NysformerError
 from nysformer.tasks.reading import Reading
 from nysformer.tasks.token_classification import TokenClassification
 
+Encode = Callable[..., Any]
 Learn = Callable[..., tuple[list[Any], dict[str, Any]]]
 
 
@@ -95,7 +95,7 @@ def test_what_is_not_read_counts_as_wrong(learn: Learn) -> None:
         ({}, "no tags and no spans"),
     ],
 )
-def test_unusable_labels_are_named_with_their_place(encoder: Encoder, columns: dict[str, object], message: str) -> None:
+def test_unusable_labels_are_named_with_their_place(encode: Encode, columns: dict[str, object], message: str) -> None:
     task = TokenClassification(["B-NAME", "I-NAME", "O"])
     with pytest.raises(NysformerError, match=rf"a\.jsonl:7.*{message}"):
-        task.encode(Record("a b", "a.jsonl", 7, columns=columns), encoder, Reading(), labelled=True)
+        encode(task, Record("a b", "a.jsonl", 7, columns=columns), True)

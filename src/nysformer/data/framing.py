@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+from tokenizers import Encoding
 from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.encode import private_copy
@@ -18,21 +20,29 @@ __all__ = ["Encoder", "Frame", "Tokens"]
 _PROBES = ("a", "0", ".", "the")
 
 
-@dataclass(frozen=True, slots=True)
 class Tokens:
-    """The tokens of one text.
+    """The tokens of one text; what costs time is found when it is asked for.
 
     Attributes:
         ids: (n) token ids.
         offsets: (n) the characters of each, (start, end), as the tokenizer reports them.
-        words: (n) the number of the word each is part of, from 0.
+        words: (n) the number of the word each is part of, from 0; -1 for none.
         unknown: the share of unknown tokens, from 0 to 1.
     """
 
-    ids: list[int]
-    offsets: list[tuple[int, int]]
-    words: list[int]
-    unknown: float
+    def __init__(self, encoding: Encoding, unknown_id: int | None) -> None:
+        self._encoding = encoding
+        self.ids: list[int] = encoding.ids
+        count = 0 if unknown_id is None else self.ids.count(unknown_id)
+        self.unknown = count / max(len(self.ids), 1)
+
+    @cached_property
+    def offsets(self) -> list[tuple[int, int]]:
+        return self._encoding.offsets
+
+    @cached_property
+    def words(self) -> list[int]:
+        return [-1 if word is None else word for word in self._encoding.word_ids]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +92,18 @@ class Encoder:
         self._single = self._segments("a", None)
         self._pair = self._segments("a", "a")
 
-    def tokens(self, text: str) -> Tokens:
-        """Tokenize a text, without special tokens."""
+    def tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        """Tokenize texts, without special tokens."""
+        if not texts:
+            return []
         found = self._tokenizer(
-            text,
+            list(texts),
             add_special_tokens=False,
             verbose=False,
-            return_offsets_mapping=True,
             return_attention_mask=False,
             return_token_type_ids=False,
         )
-        ids = found["input_ids"]
-        unknown = self._tokenizer.unk_token_id
-        words = [-1 if word is None else word for word in found.word_ids()]
-        share = 0.0 if unknown is None or not ids else ids.count(unknown) / len(ids)
-        return Tokens(ids, found["offset_mapping"], words, share)
+        return [Tokens(encoding, self._tokenizer.unk_token_id) for encoding in found.encodings]
 
     def frame(self, other: Sequence[int] | None = None, *, document_first: bool = False) -> Frame:
         """What stands around a document.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from nysformer.data.framing import Encoder
+from nysformer.data.framing import Encoder, Tokens
 from nysformer.data.records import Record
 from nysformer.models import NystromformerConfig, NystromformerPreTrainedModel
 from nysformer.models.losses import IGNORED
@@ -171,8 +171,25 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
         return {}
 
     @abstractmethod
-    def encode(self, record: Record, encoder: Encoder, reading: Reading, *, labelled: bool) -> EncodingT | None:
-        """The record's examples, with targets where `labelled`; None where the tokenizer finds nothing in it.
+    def texts(self, record: Record) -> list[str]:
+        """The record's texts that are tokenized, the document first.
+
+        Raises:
+            NysformerError: a column that is missing or unusable, with its place.
+        """
+
+    @abstractmethod
+    def encode(
+        self, record: Record, tokens: Sequence[Tokens], encoder: Encoder, reading: Reading, *, labelled: bool
+    ) -> EncodingT:
+        """The record's examples, with targets where `labelled`.
+
+        Args:
+            record: labelled or not.
+            tokens: of each of its `texts`, none of them empty.
+            encoder: knows the special tokens.
+            reading: how a document that does not fit is read.
+            labelled: whether targets are wanted.
 
         Raises:
             NysformerError: a label or column that is unusable, with its place.

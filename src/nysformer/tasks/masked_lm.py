@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nysformer.data.framing import Encoder
+from nysformer.data.framing import Encoder, Tokens
 from nysformer.data.records import Record
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForMaskedLM
@@ -82,19 +82,22 @@ class MaskedLM(Task[Answer, Encoding]):
     def from_config(cls, config: NystromformerConfig) -> MaskedLM:
         raise NysformerError("masked-lm: a masked language model is trained and evaluated, it gives no answers")
 
-    def encode(self, record: Record, encoder: Encoder, reading: Reading, *, labelled: bool) -> Encoding | None:
-        tokens = encoder.tokens(record.text)
-        if not tokens.ids:
-            return None
-        pieces = cut(record.text, tokens, encoder.frame(), reading, encoder.max_length)
-        words = np.asarray(tokens.words, dtype=np.int64)
+    def texts(self, record: Record) -> list[str]:
+        return [record.text]
+
+    def encode(
+        self, record: Record, tokens: Sequence[Tokens], encoder: Encoder, reading: Reading, *, labelled: bool
+    ) -> Encoding:
+        (document,) = tokens
+        pieces = cut(record.text, document, encoder.frame(), reading, encoder.max_length)
+        words = np.asarray(document.words, dtype=np.int64)
         return Encoding(
             examples=[
                 Example(piece.input_ids, targets={"words": piece.spread(words, -1).tolist()}) for piece in pieces
             ],
-            length=len(tokens.ids) + len(encoder.frame()),
-            truncated=tokens_read(pieces) < len(tokens.ids),
-            unknown=tokens.unknown,
+            length=len(document.ids) + len(encoder.frame()),
+            truncated=tokens_read(pieces) < len(document.ids),
+            unknown=document.unknown,
         )
 
     def collate(

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nysformer.data.framing import Encoder
+from nysformer.data.framing import Encoder, Tokens
 from nysformer.data.records import Record
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForMultipleChoice
@@ -69,29 +69,32 @@ class MultipleChoice(Task[Choice, Encoding]):
     def from_config(cls, config: NystromformerConfig) -> MultipleChoice:
         return cls()
 
-    def encode(self, record: Record, encoder: Encoder, reading: Reading, *, labelled: bool) -> Encoding | None:
-        context, choices = record.columns.get("context"), _choices(record)
+    def texts(self, record: Record) -> list[str]:
+        context = record.columns.get("context")
         if not isinstance(context, str) or not context.strip():
             raise NysformerError(f"{record.place}: 'context' is empty or not text; fix or remove the document")
-        tokens = encoder.tokens(context)
-        if not tokens.ids:
-            return None
-        frames = [encoder.frame(encoder.tokens(choice).ids, document_first=True) for choice in choices]
+        return [context, *_choices(record)]
+
+    def encode(
+        self, record: Record, tokens: Sequence[Tokens], encoder: Encoder, reading: Reading, *, labelled: bool
+    ) -> Encoding:
+        document, *choices = tokens
+        frames = [encoder.frame(choice.ids, document_first=True) for choice in choices]
         longest = max(frames, key=len)
         # Every choice is read with the same parts of the document.
-        pieces = cut(context, tokens, longest, reading, encoder.max_length)
+        pieces = cut(self.texts(record)[0], document, longest, reading, encoder.max_length)
         targets = {"labels": _label(record, len(choices))} if labelled else {}
         examples = []
         for piece in pieces:
-            rows = [frame.around([tokens.ids[i] for i in piece.tokens.tolist()]) for frame in frames]
+            rows = [frame.around([document.ids[i] for i in piece.tokens.tolist()]) for frame in frames]
             types = [types for _, types in rows]
             flat = any(any(row) for row in types)
             examples.append(Example([ids for ids, _ in rows], types if flat else None, targets))
         return Encoding(
             examples=examples,
-            length=len(tokens.ids) + len(longest),
-            truncated=tokens_read(pieces) < len(tokens.ids),
-            unknown=tokens.unknown,
+            length=len(document.ids) + len(longest),
+            truncated=tokens_read(pieces) < len(document.ids),
+            unknown=document.unknown,
         )
 
     def collate(

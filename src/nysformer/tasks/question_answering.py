@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nysformer.data.framing import Encoder
+from nysformer.data.framing import Encoder, Tokens
 from nysformer.data.records import Record
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForQuestionAnswering
@@ -85,15 +85,17 @@ class QuestionAnswering(Task[TextAnswer, ContextEncoding]):
     def from_config(cls, config: NystromformerConfig) -> QuestionAnswering:
         return cls()
 
-    def encode(self, record: Record, encoder: Encoder, reading: Reading, *, labelled: bool) -> ContextEncoding | None:
-        question, context = _text(record, "question"), _text(record, "context")
-        tokens = encoder.tokens(context)
-        asked = encoder.tokens(question)
-        if not tokens.ids or not asked.ids:
-            return None
-        offsets = tight_offsets(context, tokens.offsets)
+    def texts(self, record: Record) -> list[str]:
+        return [_text(record, "context"), _text(record, "question")]
+
+    def encode(
+        self, record: Record, tokens: Sequence[Tokens], encoder: Encoder, reading: Reading, *, labelled: bool
+    ) -> ContextEncoding:
+        context = _text(record, "context")
+        document, asked = tokens
+        offsets = tight_offsets(context, document.offsets)
         frame = encoder.frame(asked.ids)
-        pieces = cut(context, tokens, frame, reading, encoder.max_length)
+        pieces = cut(context, document, frame, reading, encoder.max_length)
         gold = _gold(record, context) if labelled else []
         return ContextEncoding(
             examples=[
@@ -104,9 +106,9 @@ class QuestionAnswering(Task[TextAnswer, ContextEncoding]):
                 )
                 for piece in pieces
             ],
-            length=len(tokens.ids) + len(frame),
-            truncated=tokens_read(pieces) < len(tokens.ids),
-            unknown=tokens.unknown,
+            length=len(document.ids) + len(frame),
+            truncated=tokens_read(pieces) < len(document.ids),
+            unknown=document.unknown,
             context=context,
             pieces=pieces,
             offsets=offsets,

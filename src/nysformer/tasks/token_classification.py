@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score
 
-from nysformer.data.framing import Encoder
+from nysformer.data.framing import Encoder, Tokens
 from nysformer.data.records import Record
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForTokenClassification
@@ -153,29 +153,27 @@ class TokenClassification(Task[Entities, TokenEncoding]):
     def config_fields(self) -> dict[str, Any]:
         return {"id2label": dict(enumerate(self.tags)), "label2id": dict(self._index)}
 
-    def encode(self, record: Record, encoder: Encoder, reading: Reading, *, labelled: bool) -> TokenEncoding | None:
-        as_words = record.columns.get("tokens") is not None
-        if as_words:
-            words = _list(record, "tokens")
-            text, units = _joined(words)
-        else:
-            text, units = record.text, []
-        tokens = encoder.tokens(text)
-        if not tokens.ids:
-            return None
-        offsets = tight_offsets(text, tokens.offsets)
-        if not as_words:
-            units = offsets
+    def texts(self, record: Record) -> list[str]:
+        return [_document(record)[0]]
+
+    def encode(
+        self, record: Record, tokens: Sequence[Tokens], encoder: Encoder, reading: Reading, *, labelled: bool
+    ) -> TokenEncoding:
+        (document,) = tokens
+        text, words = _document(record)
+        as_words = words is not None
+        offsets = tight_offsets(text, document.offsets)
+        units = offsets if words is None else words
         firsts: list[int | None] = (
             first_tokens(units, offsets) if as_words else [i if a < b else None for i, (a, b) in enumerate(offsets)]
         )
         tags = self._true_tags(record, text, units, as_words) if labelled else None
-        targets = np.full(len(tokens.ids), IGNORED, dtype=np.int64)
+        targets = np.full(len(document.ids), IGNORED, dtype=np.int64)
         if tags is not None:
             for first, tag in zip(firsts, tags, strict=True):
                 if first is not None:
                     targets[first] = self._number(tag, record)
-        pieces = cut(text, tokens, encoder.frame(), reading, encoder.max_length)
+        pieces = cut(text, document, encoder.frame(), reading, encoder.max_length)
         return TokenEncoding(
             examples=[
                 Example(
@@ -185,9 +183,9 @@ class TokenClassification(Task[Entities, TokenEncoding]):
                 )
                 for piece in pieces
             ],
-            length=len(tokens.ids) + len(encoder.frame()),
-            truncated=tokens_read(pieces) < len(tokens.ids),
-            unknown=tokens.unknown,
+            length=len(document.ids) + len(encoder.frame()),
+            truncated=tokens_read(pieces) < len(document.ids),
+            unknown=document.unknown,
             text=text,
             pieces=pieces,
             offsets=offsets,
@@ -304,6 +302,13 @@ class TagMeasure:
             }
 
         return {**row("micro avg"), "per_class": {name: row(name) for name in sorted(labels)}}
+
+
+def _document(record: Record) -> tuple[str, list[Range] | None]:
+    """The text, and where its words stand if it came as words."""
+    if record.columns.get("tokens") is None:
+        return record.text, None
+    return _joined(_list(record, "tokens"))
 
 
 def _list(record: Record, column: str) -> list[str]:
