@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from nysformer.cli.reading import AllFiles, Delimiter, Encoding, LabelFrom, separator
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -29,6 +31,10 @@ def evaluate(
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the metrics there, too, as JSON.")] = None,
     text_column: Annotated[str, typer.Option(metavar="NAME", help="Column or JSON key with the text.")] = "text",
     label_column: Annotated[str, typer.Option(metavar="NAME", help="Column or JSON key with the label.")] = "label",
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    label_from: LabelFrom = "top",
+    all_files: AllFiles = False,
     max_length: Annotated[
         int | None,
         typer.Option(
@@ -60,14 +66,21 @@ def evaluate(
     from rich.console import Console
 
     from nysformer.data.atomic import write_atomically
+    from nysformer.data.reader import ReadLog
     from nysformer.inference.evaluate import evaluate as measure
 
+    log = ReadLog()
     with nullcontext() if output is None else write_atomically(output) as file, _progress() as on_progress:
         metrics = measure(
             model,
             sources,
             text_column=text_column,
             label_column=label_column,
+            delimiter=separator(delimiter),
+            encoding=encoding,
+            label_from=label_from,
+            all_files=all_files,
+            log=log,
             max_length=max_length,
             tokens_per_batch=tokens_per_batch,
             dtype=dtype,
@@ -77,6 +90,8 @@ def evaluate(
         if file is not None:
             json.dump(metrics, file, indent=2, ensure_ascii=False)
             file.write("\n")
+    for line in log.lines():
+        Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
     console = Console()
     for table in _tables(metrics):
         console.print(table)

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperCommand
 
+from nysformer.cli.reading import AllFiles, Delimiter, Encoding, LabelFrom, separator
 from nysformer.errors import NysformerError
 
 __all__ = ["FilesCommand", "finetune"]
@@ -72,18 +73,38 @@ def finetune(
         float | None,
         typer.Option(
             metavar="SHARE",
-            help="Hold out this share of the training documents instead, label by label; near-duplicates may stand "
-            "on both sides.",
+            help="Hold out this share of the training documents instead, label by label.",
             show_default=False,
             rich_help_panel=_DATA,
         ),
     ] = None,
+    group_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="With --valid-share: documents with one value in this column stay on one side.",
+            show_default=False,
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    group_near_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--group-near-duplicates",
+            help="With --valid-share: versions of one text stay on one side.",
+            rich_help_panel=_DATA,
+        ),
+    ] = False,
     text_column: Annotated[
         str, typer.Option(metavar="NAME", help="Column with the text.", rich_help_panel=_DATA)
     ] = "text",
     label_column: Annotated[
         str, typer.Option(metavar="NAME", help="Column with the label.", rich_help_panel=_DATA)
     ] = "label",
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    label_from: LabelFrom = "top",
+    all_files: AllFiles = False,
     max_length: Annotated[
         int | None,
         typer.Option(
@@ -235,8 +256,14 @@ def finetune(
         valid=tuple(valid or ()),
         output=output,
         valid_share=valid_share,
+        group_column=group_column,
+        group_near_duplicates=group_near_duplicates,
         text_column=text_column,
         label_column=label_column,
+        delimiter=separator(delimiter),
+        encoding=encoding,
+        label_from=label_from,
+        all_files=all_files,
         max_length=max_length,
         tokens_per_batch=tokens_per_batch,
         epochs=epochs,

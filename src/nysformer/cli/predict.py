@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from nysformer.cli.reading import AllFiles, Delimiter, Encoding, InputFormat, separator
 from nysformer.errors import NysformerError
 
 if TYPE_CHECKING:
@@ -52,13 +53,10 @@ def predict(
         typer.Option(min=1, metavar="K", help="Only the K likeliest probabilities, in that order.", show_default="all"),
     ] = None,
     text_column: Annotated[str, typer.Option(metavar="NAME", help="Column or JSON key with the text.")] = "text",
-    input_format: Annotated[
-        Literal["auto", "jsonl", "csv", "tsv", "parquet", "text", "lines"],
-        typer.Option(
-            help="How to read files and standard input. auto: by suffix; a file with another suffix is one text "
-            "document, standard input is jsonl. text: the whole is one document. lines: a document a line."
-        ),
-    ] = "auto",
+    input_format: InputFormat = "auto",
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    all_files: AllFiles = False,
     max_length: Annotated[
         int | None,
         typer.Option(
@@ -99,7 +97,8 @@ def predict(
     """
     from nysformer.cli.output import UnknownCount, check_outputs
     from nysformer.data.atomic import write_atomically
-    from nysformer.data.stream import RecordError, stream_documents
+    from nysformer.data.reader import ReadLog, ReadOptions, check_columns, read_records
+    from nysformer.data.records import RecordError
     from nysformer.data.tables import check_table_format, row_writer, table_format
     from nysformer.inference.answers import AnswerRows, keep_columns, kept_names
     from nysformer.inference.predict import MOSTLY_UNKNOWN, Predictor
@@ -114,12 +113,17 @@ def predict(
     if output is None and form == "parquet":
         raise NysformerError("--format parquet: Parquet is not written to standard output; give --output FILE")
     names = kept_names(keep or ())
-    documents = stream_documents(
-        sources,
+    log = ReadLog()
+    reading = ReadOptions(
         text_column=text_column,
+        label_column=None,
         input_format=None if input_format == "auto" else input_format,
-        stdin=sys.stdin.buffer,
+        delimiter=separator(delimiter),
+        encoding=encoding,
+        all_files=all_files,
     )
+    documents = read_records(sources, reading, labelled=False, stdin=sys.stdin.buffer, log=log, columns=bool(names))
+    check_columns(sources, reading, names)
     predictor = Predictor.from_pretrained(
         model, max_length=max_length, tokens_per_batch=tokens_per_batch, dtype=dtype, device=device
     )
@@ -128,7 +132,7 @@ def predict(
     bad = 0
     unknown = UnknownCount()
     with (
-        nullcontext(sys.stdout) if output is None else write_atomically(output, binary=form == "parquet") as out,
+        _standard_output() if output is None else write_atomically(output, binary=form == "parquet") as out,
         _progress(quiet=output is None and sys.stdout.isatty()) as progress,
     ):
         if form != "parquet":
@@ -144,9 +148,15 @@ def predict(
                     progress.advance(answer)
                     if answer.unknown > MOSTLY_UNKNOWN:
                         unknown.add(answer.source, answer.line)
+        for line in log.lines():
+            progress.report(line)
     unknown.report()
     if bad:
         raise typer.Exit(1)
+
+
+def _standard_output() -> AbstractContextManager[Any]:
+    return nullcontext(sys.stdout)
 
 
 class _Progress:

@@ -36,7 +36,7 @@ def standard_output() -> Iterator[None]:
         ClosedPipe: its reader has closed it.
         NysformerError: it cannot be written, such as a full disk.
     """
-    usual = sys.stdout
+    usual: Any = sys.stdout
     try:
         usual.flush()
         raw = _Output(usual.fileno(), "w", title="standard output", closefd=False)

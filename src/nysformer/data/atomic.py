@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any
 
 from nysformer.errors import NysformerError
 
@@ -55,16 +55,6 @@ class NamedFile(io.FileIO):
         except OSError as error:
             self.failed = True
             raise write_error(self.title, error) from error
-
-
-@overload
-def write_atomically(
-    path: str | Path, *, binary: Literal[False] = False
-) -> AbstractContextManager[io.TextIOWrapper]: ...
-
-
-@overload
-def write_atomically(path: str | Path, *, binary: Literal[True]) -> AbstractContextManager[io.BufferedWriter]: ...
 
 
 def write_atomically(path: str | Path, *, binary: bool = False) -> AbstractContextManager[Any]:

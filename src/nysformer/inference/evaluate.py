@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from nysformer.data.documents import load_documents
-from nysformer.data.stream import Record, RecordError
+from nysformer.data.reader import ReadLog, ReadOptions
+from nysformer.data.records import Record, RecordError
 from nysformer.data.tables import Columns
 from nysformer.data.tokens import encode_labels
 from nysformer.errors import NysformerError
@@ -25,8 +26,8 @@ MISTAKE_COLUMNS: Columns = {
     "probability": "number",
     "length": "whole",
 }
-"""What is told of a document that is answered wrongly: its place, its label, the answer and the probability of that, and
-its length in tokens before any cut."""
+"""What is told of a document that is answered wrongly: its place, its label, the answer and its probability, and its
+length in tokens before any cut."""
 
 
 def evaluate(
@@ -35,6 +36,11 @@ def evaluate(
     *,
     text_column: str = "text",
     label_column: str = "label",
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    label_from: Literal["top", "parent"] = "top",
+    all_files: bool = False,
+    log: ReadLog | None = None,
     max_length: int | None = None,
     tokens_per_batch: int = TOKENS_PER_BATCH,
     dtype: Precision = "float32",
@@ -48,6 +54,8 @@ def evaluate(
         model_dir: a model folder, see `Predictor.from_pretrained`.
         sources: files or folders, see `load_documents`.
         text_column, label_column: where text and label stand.
+        delimiter, encoding, label_from, all_files: how files are read, see `nysformer.data.reader.ReadOptions`.
+        log: is told what was read, skipped and normalized.
         max_length, tokens_per_batch, dtype, device: see `Predictor.from_pretrained`.
         on_progress: called with the number of documents done and of all of them, after each.
         on_mistake: called for each document that is answered wrongly, in their order, with a row of `MISTAKE_COLUMNS`.
@@ -74,21 +82,29 @@ def evaluate(
             f"{model_dir}: the model's problem type is {predictor.problem_type}; only single-label classifiers can be "
             "evaluated"
         )
-    documents = load_documents(sources, text_column=text_column, label_column=label_column)
+    reading = ReadOptions(
+        text_column=text_column,
+        label_column=label_column,
+        delimiter=delimiter,
+        encoding=encoding,
+        label_from=label_from,
+        all_files=all_files,
+    )
+    documents = load_documents(sources, reading, log=log)
     documents = encode_labels(documents, predictor.labels)
 
     def texts() -> Iterator[Record]:
         for row in documents:
             yield Record(row["text"], row["source"])
 
-    targets = list(documents["labels"])
+    labels = list(documents["labels"])
     logits: list[torch.Tensor] = []
     lengths: list[int] = []
     truncated, unknown, first_unknown = 0, 0, None
     for scored in predictor.score(texts()):
         if isinstance(scored, RecordError):
             raise NysformerError(f"{scored}; fix or remove it")
-        truth = targets[len(lengths)]
+        truth = labels[len(lengths)]
         logits.append(scored.logits)
         lengths.append(scored.length)
         truncated += scored.truncated
@@ -99,26 +115,34 @@ def evaluate(
             on_mistake(_mistake(scored, predictor.labels, truth))
         if on_progress is not None:
             on_progress(len(lengths), len(documents))
+    targets = torch.tensor(labels, dtype=torch.int64)
     return {
         "model": str(model_dir),
         "sources": [str(source) for source in sources],
         "max_length": predictor.max_length,
         "truncated": truncated,
         "mostly_unknown": {"documents": unknown, "first": first_unknown},
-        **classification_metrics(
-            torch.stack(logits), torch.tensor(targets, dtype=torch.int64), lengths, predictor.labels
-        ),
+        **classification_metrics(torch.stack(logits), targets, lengths, predictor.labels),
     }
 
 
 def _mistake(scored: Scored, labels: Sequence[str], truth: int) -> dict[str, Any]:
     shares = scored.logits.softmax(dim=-1)
     best = int(scored.logits.argmax())
+    source, line = _place(scored.document.source)
     return {
-        "source": scored.document.source,
-        "line": scored.document.line,
+        "source": source,
+        "line": line,
         "label": labels[truth],
         "predicted": labels[best],
         "probability": round(float(shares[best]), 6),
         "length": scored.length,
     }
+
+
+def _place(source: str) -> tuple[str, int | None]:
+    """The file and the line out of what `load_documents` calls a document's source."""
+    file, _, line = source.rpartition(":")
+    if file and line.isdecimal() and not Path(source).exists():
+        return file, int(line)
+    return source, None

@@ -1,16 +1,18 @@
 """Training and validation documents of a run, as token ids and label indices."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import datasets
 import numpy as np
-from sklearn.model_selection import train_test_split
 from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.documents import load_documents
+from nysformer.data.groups import near_duplicate_groups
+from nysformer.data.holdout import Holdout, hold_out
+from nysformer.data.reader import ReadLog
 from nysformer.data.tokens import encode_labels, label_table, tokenize
 from nysformer.errors import NysformerError
 from nysformer.training.options import FinetuneOptions
@@ -19,11 +21,19 @@ __all__ = ["Corpus", "Documents", "build_corpus", "read_documents"]
 
 
 class Documents(NamedTuple):
-    """Texts with the columns `text`, `labels` and `source`; no validation documents where a share is held out."""
+    """Texts with the columns `text`, `labels` and `source`; no validation documents where a share is held out.
+
+    Attributes:
+        train: training documents, with a column `group` where the run has a `group_column`.
+        valid: validation documents.
+        labels: the labels' names, in the order of their indices.
+        logs: what reading "train" and "valid" met.
+    """
 
     train: datasets.Dataset
     valid: datasets.Dataset | None
     labels: list[str]
+    logs: dict[str, ReadLog] = {}  # noqa: RUF012  # never changed
 
 
 @dataclass(frozen=True)
@@ -34,11 +44,13 @@ class Corpus:
         parts: "train" and "valid".
         labels: their names, in the order of their indices.
         max_length: tokens to which a longer document was cut.
+        notes: what the user should know of the held-out share, line by line.
     """
 
     parts: dict[str, datasets.Dataset]
     labels: list[str]
     max_length: int
+    notes: list[str] = field(default_factory=list)
 
     def lengths(self, part: str) -> list[int]:
         """Tokens of each document after the cut."""
@@ -72,12 +84,13 @@ class Corpus:
         return {**parts, "max_length": self.max_length, "fingerprint": self.fingerprint}
 
     def summary(self) -> list[str]:
-        """A line for the user on each part."""
-        return [
+        """A line for the user on each part, and the notes."""
+        parts = [
             f"{words}: {len(self.parts[name]):,} documents, {sum(self.lengths(name)):,} tokens, "
             f"{self.truncated[name]:,} documents cut to {self.max_length:,} tokens"
             for name, words in (("train", "training"), ("valid", "validation"))
         ]
+        return [*self.notes, *parts]
 
 
 def read_documents(options: FinetuneOptions) -> Documents:
@@ -86,13 +99,19 @@ def read_documents(options: FinetuneOptions) -> Documents:
     Raises:
         NysformerError: documents or labels are unusable.
     """
-    columns = {"text_column": options.text_column, "label_column": options.label_column}
-    train = load_documents(options.train, **columns)
+    logs = {"train": ReadLog()}
+    train = load_documents(options.train, options.reading(), log=logs["train"])
     labels = label_table(train)
     if len(labels) < 2:
-        raise NysformerError(f"train: every document has the same label ({labels[0]}); give at least two labels")
-    valid = encode_labels(load_documents(options.valid, **columns), labels) if options.valid else None
-    return Documents(encode_labels(train, labels), valid, labels)
+        raise NysformerError(
+            f"train: every document has the same label ({labels[0]}); give at least two labels, and where "
+            "folders further down are the labels, name the folder that holds those, or label_from='parent'"
+        )
+    valid = None
+    if options.valid:
+        logs["valid"] = ReadLog()
+        valid = encode_labels(load_documents(options.valid, options.reading(), log=logs["valid"]), labels)
+    return Documents(encode_labels(train, labels), valid, labels, logs)
 
 
 def build_corpus(
@@ -115,21 +134,36 @@ def build_corpus(
             f"max_length: {max_length} tokens are more than the {longest} positions of {options.model}; lower it, or "
             "extend the model first with model.extend_positions"
         )
+    notes = []
     train = tokenize(documents.train, tokenizer, max_length)
     if documents.valid is None:
-        train, valid = _hold_out(train, options)
+        split = _hold_out(documents.train, documents.labels, options)
+        valid = train.select(split.valid)
+        train = train.select(split.train)
+        notes = split.notes
     else:
         valid = tokenize(documents.valid, tokenizer, max_length)
-    return Corpus({"train": train, "valid": valid}, documents.labels, max_length)
+    parts = {"train": train, "valid": valid}
+    if options.group_column is not None:
+        parts = {name: part.remove_columns("group") for name, part in parts.items()}
+    return Corpus(parts, documents.labels, max_length, notes)
 
 
-def _hold_out(dataset: datasets.Dataset, options: FinetuneOptions) -> tuple[datasets.Dataset, datasets.Dataset]:
-    labels = np.asarray(dataset["labels"])
-    try:
-        train, valid = train_test_split(
-            np.arange(len(labels)), test_size=options.valid_share, random_state=options.seed, stratify=labels
-        )
-    except ValueError as error:  # a label with a single document, or a share too small to hold every label
-        reason = str(error).rstrip(".")
-        raise NysformerError(f"valid_share: {options.valid_share}: {reason}; give validation documents") from error
-    return dataset.select(np.sort(train)), dataset.select(np.sort(valid))
+def _hold_out(documents: datasets.Dataset, names: list[str], options: FinetuneOptions) -> Holdout:
+    """Which documents to hold out, of those with their texts."""
+    groups = None
+    if options.group_column is not None or options.group_near_duplicates:
+        own = [f"document {place}" for place in range(len(documents))]
+        if options.group_column is not None:
+            keys = [
+                alone if group is None else f"group {group}"
+                for alone, group in zip(own, documents["group"], strict=True)
+            ]
+        else:
+            keys = own
+        if options.group_near_duplicates:
+            groups = near_duplicate_groups(documents["text"], keys)
+        else:
+            groups = np.unique(keys, return_inverse=True)[1]
+    assert options.valid_share is not None
+    return hold_out(documents["labels"], names, options.valid_share, groups=groups, seed=options.seed)

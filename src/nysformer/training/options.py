@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from nysformer.data.reader import ReadOptions
 from nysformer.errors import NysformerError
 
 __all__ = ["FinetuneOptions", "FinetuneResult"]
@@ -11,6 +12,7 @@ __all__ = ["FinetuneOptions", "FinetuneResult"]
 # What a resumed run may be told anew; everything else shapes the numbers and must stay.
 _FREE_ON_RESUME = {
     *("model", "train", "valid", "output", "text_column", "label_column"),
+    *("delimiter", "encoding", "label_from", "all_files"),  # the documents themselves are compared
     *("epochs", "max_steps", "time_limit", "gradient_checkpointing", "resume", "overwrite"),
 }
 
@@ -26,8 +28,12 @@ class FinetuneOptions:
         output: the run folder, which becomes a model folder.
         text_column: column of the text.
         label_column: column of the label.
-        valid_share: between 0 and 1, stratified by label. It knows nothing of near-duplicates or of documents that
-            belong together: give a split of your own as `valid` where there are any.
+        delimiter, encoding, label_from, all_files: how files are read, see `nysformer.data.reader.ReadOptions`.
+        valid_share: between 0 and 1, stratified by label (see `nysformer.data.holdout.hold_out`).
+        group_column: with `valid_share`, the column that says which documents belong together, such as a thread or an
+            author: they are never on both sides. A document without a value stands by itself.
+        group_near_duplicates: with `valid_share`, versions of one text are never on both sides (see
+            `nysformer.data.groups.near_duplicate_groups`).
         max_length: a longer document loses its end; None for all that the model can read.
         tokens_per_batch: real tokens a step; a document longer than that rides alone.
         epochs: passes over the training documents, may be a fraction; 3 if neither this nor `max_steps` is given.
@@ -63,7 +69,13 @@ class FinetuneOptions:
     valid: tuple[str, ...] = ()
     text_column: str = "text"
     label_column: str = "label"
+    delimiter: str | None = None
+    encoding: str | None = None
+    label_from: Literal["top", "parent"] = "top"
+    all_files: bool = False
     valid_share: float | None = None
+    group_column: str | None = None
+    group_near_duplicates: bool = False
     max_length: int | None = None
     tokens_per_batch: int = 8192
     epochs: float | None = None
@@ -97,6 +109,12 @@ class FinetuneOptions:
             raise NysformerError("valid: no validation documents; name files or folders, or hold out a share of train")
         if self.valid and self.valid_share is not None:
             raise NysformerError("valid_share: validation documents are given already; leave out one of the two")
+        for name in ("group_column", "group_near_duplicates"):
+            if self.valid and getattr(self, name):
+                raise NysformerError(
+                    f"{name}: nothing is held out, because validation documents are given; leave it out"
+                )
+        self.reading()  # refuses what cannot be meant
         if self.resume and self.overwrite:
             raise NysformerError("resume and overwrite exclude each other; leave out one of the two")
         positive = ("max_length", "tokens_per_batch", "epochs", "max_steps", "time_limit", "learning_rate")
@@ -119,6 +137,18 @@ class FinetuneOptions:
             if getattr(self, name) not in known:
                 words = ", ".join(str(value) for value in known if value)
                 raise NysformerError(f"{name}: {getattr(self, name)!r} is unknown; there is {words}")
+
+    def reading(self) -> ReadOptions:
+        """How the files are read."""
+        return ReadOptions(
+            text_column=self.text_column,
+            label_column=self.label_column,
+            group_column=self.group_column,
+            delimiter=self.delimiter,
+            encoding=self.encoding,
+            label_from=self.label_from,
+            all_files=self.all_files,
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The options as they stand in `run.json`."""

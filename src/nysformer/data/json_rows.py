@@ -1,0 +1,116 @@
+"""Rows of JSON Lines, of one JSON array of objects, or of JSON objects written over several lines."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from nysformer.data.decoding import Decoder, UnreadableText
+from nysformer.data.lines import read_lines
+from nysformer.data.records import RecordError, Row, RowItem, Waiting
+
+__all__ = ["read_json"]
+
+
+def read_json(binary: BinaryIO, source: str, encoding: str | None = None) -> Iterator[RowItem]:
+    """Rows of JSON Lines; a JSON array, or objects that begin with a line of a brace alone, are read whole.
+
+    Raises:
+        UnreadableText: binary data, or another encoding whose lines cannot be told.
+    """
+    decoder = Decoder(encoding)
+    lines = read_lines(binary, decoder)
+    decoder = decoder.of_lines
+    first = True
+    for item in lines:
+        if isinstance(item, Waiting):
+            yield item
+            continue
+        number, raw = item
+        start = raw.removeprefix(b"\xef\xbb\xbf") if first else b""
+        first = False
+        if start.startswith(b"[") or start == b"{":
+            pieces = [raw]
+            at = number
+            for other in lines:
+                if isinstance(other, Waiting):
+                    yield other
+                    continue
+                pieces.append(b"\n" * (other[0] - at) + other[1])  # blank lines count
+                at = other[0]
+            read = _array if start.startswith(b"[") else _objects
+            yield from read(b"".join(pieces), source, number, decoder)
+        else:
+            yield _line(raw, source, number, decoder)
+
+
+class _Repeated(dict[str, Any]):
+    """An object in which a key stands twice."""
+
+    key: str
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    repeated = _Repeated(found)
+    seen: set[str] = set()
+    repeated.key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    return repeated
+
+
+def _line(raw: bytes, source: str, line: int, decoder: Decoder) -> Row | RecordError:
+    try:
+        return _row(json.loads(decoder.decode(raw), object_pairs_hook=_object), source, line)
+    except UnreadableText as error:
+        return RecordError(source, line, str(error))
+    except (ValueError, RecursionError) as error:
+        return RecordError(source, line, f"invalid JSON: {_reason(error)}")
+
+
+def _array(raw: bytes, source: str, line: int, decoder: Decoder) -> Iterator[Row | RecordError]:
+    try:
+        records = json.loads(decoder.decode(raw), object_pairs_hook=_object)
+    except UnreadableText as error:
+        yield RecordError(source, None, str(error))
+    except (ValueError, RecursionError) as error:
+        yield RecordError(source, None, f"invalid JSON array: {_reason(error)}")
+    else:
+        for number, record in enumerate(records, start=1):
+            yield _row(record, source, number)
+
+
+def _objects(raw: bytes, source: str, line: int, decoder: Decoder) -> Iterator[Row | RecordError]:
+    """Objects one after the other, as `jq` writes them."""
+    read = json.JSONDecoder(object_pairs_hook=_object).raw_decode
+    try:
+        text = decoder.decode(raw)
+    except UnreadableText as error:
+        yield RecordError(source, None, str(error))
+        return
+    place = 0
+    while place < len(text):
+        try:
+            record, end = read(text, place)
+        except (ValueError, RecursionError) as error:
+            yield RecordError(
+                source, line, f"invalid JSON over several lines, nothing read from here on: {_reason(error)}"
+            )
+            return
+        yield _row(record, source, line)
+        while end < len(text) and text[end].isspace():
+            end += 1
+        line += text.count("\n", place, end)
+        place = end
+
+
+def _row(record: object, source: str, line: int) -> Row | RecordError:
+    if isinstance(record, _Repeated):
+        return RecordError(source, line, f"the key {record.key!r} stands twice in the object; keep one of the two")
+    if isinstance(record, dict):
+        return Row(record, line)
+    return RecordError(source, line, f"a JSON {type(record).__name__} where an object should stand")
+
+
+def _reason(error: Exception) -> str:
+    return "nested too deep" if isinstance(error, RecursionError) else str(error)
