@@ -16,7 +16,7 @@ test-slow: .venv/test
 
 # On a machine that does nothing else. The accuracy of low precision is measured on the demo's model, made if absent.
 bench: .venv/demo runs/demo/metrics.json
-	set -e; for name in startup parity forward train corpus scaling memory quality accuracy; do \
+	set -e; for name in startup parity products forward train corpus scaling memory quality accuracy; do \
 		$(BIN)/nysformer bench $$name; done
 	$(BIN)/nysformer bench table
 

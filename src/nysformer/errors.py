@@ -18,8 +18,6 @@ class Interrupted(KeyboardInterrupt):
     `KeyboardInterrupt` it is.
 
     Example:
-        >>> raise Interrupted("stopped at step 120; resume with resume=True") from None
-        Traceback (most recent call last):
-        ...
-        nysformer.errors.Interrupted: stopped at step 120; resume with resume=True
+        >>> str(Interrupted("stopped at step 120; resume with resume=True"))
+        'stopped at step 120; resume with resume=True'
     """

@@ -6,20 +6,34 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from nysformer.bench.record import Record, show_table, write_record
+from nysformer.bench import record
+from nysformer.bench.machine import machine_slug
+from nysformer.bench.record import Record, check_folder, show_table, write_record
 from nysformer.errors import NysformerError
+from nysformer.ops import product_backend
 
 
 def test_file_and_last_line_hold_the_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows, bars = [{"length": 512, "wall_s": 0.5}], [{"bar": "time", "figure": 1.0, "bound": "<= 2", "holds": "yes"}]
     path = write_record(Record("forward", "nysformer bench forward", rows, {"rounds": 3}, bars), tmp_path / "results")
     written = json.loads(path.read_text(encoding="utf-8"))
-    assert path.name == f"{written['date']}-forward.json"
+    assert path.name == f"{written['date']}-forward-{machine_slug(written['machine'])}.json"
     assert (written["rows"], written["bars"], written["notes"]) == (rows, bars, {"rounds": 3})
     assert written["machine"]["cores"] >= 1
+    assert written["machine"]["float32_product"] == product_backend()
     assert written["versions"]["torch"]
     last = capsys.readouterr().out.splitlines()[-1]
     assert json.loads(last) == {"benchmark": "forward", "rows": rows, "bars": bars}
+
+
+def test_two_machines_of_one_day_do_not_overwrite_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = record.this_machine()
+    paths = set()
+    for threads in (2, 4, 4):
+        monkeypatch.setattr(record, "this_machine", lambda threads=threads: {**here, "torch_threads": threads})
+        paths.add(write_record(Record("forward", "", [{"a": threads}]), tmp_path))
+    assert len(paths) == 2
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
 
 
 def test_plot_is_written_beside(tmp_path: Path) -> None:
@@ -34,6 +48,18 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("mine", encoding="utf-8")
     with pytest.raises(NysformerError, match="cannot be written"):
         write_record(Record("forward", "", []), tmp_path / "results")
+
+
+def test_a_folder_is_checked_before_anything_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_folder(tmp_path / "new" / "results")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(NysformerError, match="file is a file"):
+            check_folder(folder)
+    monkeypatch.setattr(record.os, "access", lambda path, mode: False)
+    with pytest.raises(NysformerError, match="no permission"):
+        check_folder(tmp_path / "new")
 
 
 def test_table_cells(capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,7 @@ def test_options_that_are_given_reach_the_benchmark(tmp_path: Path, monkeypatch:
     registry.run("startup", tmp_path, rounds=3, lengths=None)
     registry.run("startup", tmp_path, rounds=None)
     assert asked == [3, 5]
-    (written,) = tmp_path.glob("*-startup.json")
+    (written,) = tmp_path.glob("*-startup-*.json")
     assert json.loads(written.read_text(encoding="utf-8"))["rows"] == [{"wall_s": 1.0}]
 
 
@@ -42,6 +42,15 @@ def test_an_option_it_does_not_have(name: str, option: str, tmp_path: Path) -> N
     with pytest.raises(NysformerError, match=f"bench {name} has no option --{option}"):
         registry.run(name, tmp_path, **{option: [64]})
     assert not list(tmp_path.iterdir())
+
+
+def test_an_output_that_cannot_be_written_is_said_before_measuring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    monkeypatch.setattr(startup, "measure_startup", lambda: pytest.fail("measured"))
+    with pytest.raises(NysformerError, match="name another folder"):
+        registry.run("startup", tmp_path / "file" / "results")
 
 
 def test_an_unknown_name(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def test_options_reach_the_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (["bench", "forward", "--lengths", "512;4096"], "give whole numbers with commas between"),
         (["bench", "speed"], "no benchmark 'speed'"),
         (["bench", "accuracy", "--model", "nowhere"], "run `make demo` first"),
+        (["bench", "forward", "--output", f"{__file__}/below"], "is not a folder"),
     ],
 )
 def test_a_users_mistake_is_one_error(command: list[str], message: str) -> None:

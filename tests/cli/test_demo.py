@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from nysformer.cli.main import app
 from nysformer.demo import run
-from nysformer.errors import NysformerError
+from nysformer.errors import Interrupted, NysformerError
 
 RUNNER = CliRunner()
 
@@ -41,3 +41,13 @@ def test_help_is_complete() -> None:
     assert result.exit_code == 0
     for word in ("--minutes", "--output", "--seed", "Example: nysformer demo", "pip install 'nysformer[demo]'"):
         assert word in result.output
+
+
+def test_an_interruption_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fake(options: run.DemoOptions, *, console: Any) -> Any:
+        raise Interrupted(f"{options.output}: interrupted; start it again with the same options")
+
+    monkeypatch.setattr(run, "run_demo", fake)
+    result = RUNNER.invoke(app, ["demo", "--minutes", "0.5", "--output", "my demo"])
+    assert result.exit_code == 130
+    assert "my demo: interrupted; start it again with: nysformer demo --minutes 0.5 --output 'my demo'" in result.output

@@ -1,7 +1,10 @@
 """`nysformer finetune` as a user calls it: files after an option, exit codes, a kill in the middle."""
 
+import errno
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,8 +16,11 @@ import datasets
 import pytest
 import typer
 from tiny import LETTERS, save_classifier
+from transformers import TrainerState
 
 from nysformer.cli.main import app, main
+from nysformer.data.locks import LOCK
+from nysformer.ops import product_backend
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +59,23 @@ def curve(run: Path) -> list[dict[str, Any]]:
     return [{name: value for name, value in entry.items() if name != "seconds"} for entry in entries]
 
 
+def started(job: list[str], tmp_path: Path, until: str) -> subprocess.Popen[bytes]:
+    """The command in a process of its own, with the products of this one, once the file `until` is there."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(tmp_path / "datasets-cache")}
+    program = (  # as `python -m nysformer` in a terminal: a job in the background would ignore Ctrl-C
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        f"from nysformer.ops import set_product_backend; set_product_backend({product_backend()!r}); "
+        "from nysformer.cli.main import main; main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *job], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
+    )
+    while not (tmp_path / until).exists():
+        assert process.poll() is None, process.stderr and process.stderr.read().decode()
+        time.sleep(0.01)
+    return process
+
+
 def test_a_run_killed_outright_resumes_with_the_same_losses(
     job: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,13 +84,7 @@ def test_a_run_killed_outright_resumes_with_the_same_losses(
     assert call([*job, "--output", "whole"], monkeypatch) == 0
     assert "macro-F1" in capsys.readouterr().out
 
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(tmp_path / "datasets-cache")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "nysformer", *job], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
-    )
-    while not list(tmp_path.glob("run/checkpoints/checkpoint-8/trainer_state.json")):
-        assert process.poll() is None, process.stderr and process.stderr.read().decode()
-        time.sleep(0.01)
+    process = started(job, tmp_path, "run/checkpoints/checkpoint-8/trainer_state.json")
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (tmp_path / "run" / "model.safetensors").exists()
@@ -77,6 +94,56 @@ def test_a_run_killed_outright_resumes_with_the_same_losses(
     assert curve(tmp_path / "run") == curve(tmp_path / "whole")
     metrics = [json.loads((tmp_path / name / "metrics.json").read_bytes()) for name in ("run", "whole")]
     assert metrics[0] == metrics[1]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_prints_the_command_that_goes_on(
+    job: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    job += ["--epochs", "1000"]
+    process = started(job, tmp_path, "run/checkpoints/checkpoint-8/trainer_state.json")
+    monkeypatch.chdir(tmp_path)
+    assert call([*job, "--overwrite"], monkeypatch) == 2, "the folder is locked"
+    process.send_signal(number)
+    said = process.communicate()[1].decode()
+    assert process.returncode == code, said
+    assert "Traceback" not in said
+    last = said.splitlines()[-1]
+    words, _, command = last.partition(" is whole: go on from it with: ")
+    assert re.fullmatch(r"nysformer: run: interrupted; the checkpoint of step \d+", words), said
+    arguments = shlex.split(command)
+    assert arguments == ["nysformer", *job, "--resume"]
+    assert not (tmp_path / "run" / LOCK).exists()
+
+    place = arguments.index("--epochs") + 1
+    arguments[place] = "1"
+    assert call(arguments[1:], monkeypatch) == 0
+
+
+def test_a_full_disk_is_one_line_with_the_command(
+    job: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(TrainerState, "save_to_json", full)
+    assert call([*job, "--max-steps", "4"], monkeypatch) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    command = shlex.join(["nysformer", *job, "--max-steps", "4", "--resume"])
+    assert last == (
+        "nysformer: run: cannot be written (no space left on device); no checkpoint was whole yet: "
+        f"once this is fixed, start over with: {command}"
+    )
+
+
+def test_early_stopping_is_said(
+    job: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    still = ["--learning-rate", "1e-12", "--epochs", "50", "--eval-steps", "1", "--early-stopping", "2"]
+    assert call([*job, *still], monkeypatch) == 0
+    assert "stopped early, 2 evaluations after the best one, after 3 steps" in capsys.readouterr().err
 
 
 def test_a_mistake_is_one_line_and_exit_code_2(
@@ -91,6 +158,12 @@ def test_a_mistake_is_one_line_and_exit_code_2(
         (["--max-length", "9999"], "9999 tokens are more than the 256 positions"),
         (["--epochs", "-1"], "epochs: -1.0 is not above 0"),
         (["--resume"], "run: there is no run to resume"),
+        (["--seed", "5000000000"], "seed: 5000000000 is above 4,294,967,295"),
+        (["--epochs", "inf"], "epochs: inf is not finite"),
+        (["--learning-rate", "inf"], "learning_rate: inf is not finite"),
+        (["--time-limit", "nan"], "time_limit: nan is not a number"),
+        (["--early-stopping", "0"], "early_stopping: 0 is below 1"),
+        (["--output", "a.jsonl/run"], "a.jsonl is not a folder"),
     ):
         assert call([*job, *arguments], monkeypatch) == 2
         captured = capsys.readouterr()

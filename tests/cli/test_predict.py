@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas
 import pytest
 from tiny import save_classifier
 
@@ -61,8 +62,8 @@ def test_bad_lines_are_reported_and_the_rest_is_classified(run: Run) -> None:
     assert err.splitlines()[1:] == ["<stdin>:3: the tokenizer finds no token in the document"]
 
 
-def test_no_input_is_no_error(run: Run) -> None:
-    assert run(stdin=b"") == (0, [], "")
+def test_empty_input_is_one_line_and_two(run: Run) -> None:
+    assert run(stdin=b"") == (2, [], "nysformer: <stdin>: the input holds no document; name another\n")
 
 
 def test_output_is_written_whole(run: Run, tmp_path: Path) -> None:
@@ -174,3 +175,96 @@ def test_help_has_an_example_and_the_real_default(
     assert exit.value.code == 0
     assert "Example: nysformer predict --model runs/demo LICENSE" in out
     assert f"[default: {TOKENS_PER_BATCH}]" in out
+
+
+def table(path: Path) -> Path:
+    path.write_text('id,title,text,label\n7,"a, title",a b,ham\n8,,c d e,eggs\n')
+    return path
+
+
+def test_columns_of_the_input_come_through(run: Run, tmp_path: Path) -> None:
+    code, lines, err = run(table(tmp_path / "in.csv"), "--keep", "id,title", "--keep", "label,text", "--top-k", 1)
+    assert (code, err) == (0, "")
+    assert list(lines[0])[:7] == ["source", "line", "id", "title", "input_label", "text", "label"]
+    assert [(line["id"], line["title"], line["input_label"], line["text"]) for line in lines] == [
+        ("7", "a, title", "ham", "a b"),
+        ("8", "", "eggs", "c d e"),
+    ]
+    assert [list(line["probabilities"]) for line in lines] == [[line["label"]] for line in lines]
+
+
+def test_a_column_that_is_not_there(run: Run, tmp_path: Path) -> None:
+    code, lines, err = run(table(tmp_path / "in.csv"), "--keep", "id,nope", model=tmp_path / "no model is loaded")
+    assert (code, lines) == (2, [])
+    assert "no column 'nope' (there are: id, title, text, label)" in err
+    (tmp_path / "in.txt").write_text("a")
+    assert run(tmp_path / "in.txt", "--keep", "id")[0] == 2
+    code, lines, err = run("--keep", "id", stdin=b'{"text": "a", "id": 1}\n{"text": "b"}\n')
+    assert (code, [line["id"] for line in lines]) == (1, [1])
+    assert err == "<stdin>:2: no column 'id' to keep (there are: none)\n"
+    assert run("--keep", "id,", stdin=b'{"text": "a"}')[0] == 2
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_tables(run: Run, tmp_path: Path, form: str) -> None:
+    output = tmp_path / f"out.{form}"
+    assert run(table(tmp_path / "in.csv"), "--keep", "id", "--output", output) == (0, [], "")
+    frame = pandas.read_csv(output, dtype={"id": str}) if form == "csv" else pandas.read_parquet(output)
+    _, lines, _ = run(tmp_path / "in.csv")
+    assert list(frame["id"]) == ["7", "8"]
+    assert list(frame["label"]) == [line["label"] for line in lines]
+    for name in ("ham", "spam", "eggs"):
+        assert list(frame[f"probability_{name}"]) == [line["probabilities"][name] for line in lines]
+    assert list(frame["truncated"]) == [False, False]
+    assert sorted(os.listdir(tmp_path)) == ["in.csv", output.name]
+
+
+def test_mostly_unknown_text_is_said_once(run: Run) -> None:
+    stdin = '{"text": "a b"}\n{"text": "\u0436 \u4e00"}\n{"text": "\u0436 a \u0437"}\n{"text": "\u0436 a"}\n'.encode()
+    code, lines, err = run(stdin=stdin)
+    assert (code, [line["unknown"] for line in lines]) == (0, [0.0, 1.0, 0.666667, 0.5])
+    assert err.startswith("warning: 2 documents are mostly unknown to the model's tokenizer (first: <stdin>:2);")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--output", "{in}"], "is read as input"),
+        (["--output", "{in}/below/out"], "is not a folder"),
+        (["--output", "{folder}/missing/out"], "there is no folder"),
+        (["--output", "{folder}/out.tsv"], ".tsv files are not written"),
+        (["--format", "parquet"], "give --output FILE"),
+        (["--device", "meta"], "device 'meta' cannot be used"),
+        (["--max-length", "1000000000000"], "past the model's position table"),
+    ],
+)
+def test_options_that_cannot_be_meant(run: Run, tmp_path: Path, arguments: list[str], words: str) -> None:
+    path = table(tmp_path / "in.csv")
+    before = path.read_bytes()
+    code, lines, err = run(path, *(each.replace("{in}", str(path)).format(folder=tmp_path) for each in arguments))
+    assert (code, lines) == (2, [])
+    assert words in err
+    assert len(err.splitlines()) == 1
+    assert (path.read_bytes(), os.listdir(tmp_path)) == (before, ["in.csv"])
+
+
+def test_reading_options_and_what_was_skipped(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes("id\ttext\n1\tcaf\xe9\n".encode("cp1252"))
+    code, lines, err = run(path, "--delimiter", "tab", "--encoding", "cp1252")
+    assert (code, len(lines), err) == (0, 1, "")
+    code, _, err = run(path, "--delimiter", ";;")
+    assert code == 2
+    assert "--delimiter: ';;' is not one character" in err
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.txt").write_text("a")
+    (folder / "Makefile").write_text("all")
+    (folder / "b.txt").write_bytes(b"%PDF-1.7")
+    os.mkfifo(folder / "pipe.txt")
+    code, lines, err = run(folder)
+    assert (code, len(lines)) == (1, 1)
+    skipped = "skipped: 1 pipe, socket or device, 1 without a suffix"
+    assert err.splitlines() == [f"{folder}/b.txt: a PDF; extract its text first", skipped]
+    assert len(run(folder, "--all-files")[1]) == 2

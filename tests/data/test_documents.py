@@ -1,8 +1,12 @@
 """Every kind of file gives the same documents, and everything that is wrong is named with its file and line."""
 
 import csv
+import errno
 import gzip
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,8 +31,7 @@ def jsonl(path: Path, rows: list[dict[str, object]]) -> Path:
 
 def write_csv(path: Path) -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ",")
-        writer.writerows([["text", "label"], *EXPECTED])
+        csv.writer(file).writerows([["text", "label"], *EXPECTED])
     return path
 
 
@@ -55,7 +58,6 @@ def write_array(path: Path) -> Path:
         ("a.json", write_array, [1, 2, 3]),
         ("a.jsonl.gz", write_gzip, [1, 2, 3]),
         ("a.csv", write_csv, [2, 4, 5]),
-        ("a.tsv", write_csv, [2, 4, 5]),
         ("a.parquet", write_parquet, [1, 2, 3]),
     ],
 )
@@ -74,13 +76,14 @@ def test_a_folder_tree_is_labelled_by_the_folder_a_text_lies_in(tmp_path: Path) 
         path = tmp_path / "root" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"text of {name}", encoding="utf-8")
-    documents = load_documents([tmp_path / "root"])
+    documents = load_documents([tmp_path / "root"], label_from="parent")
     assert list(zip(documents["text"], documents["label"], strict=True)) == [
         ("text of deep/er/fiction/c.rst", "fiction"),
         ("text of law/a.md", "law"),
         ("text of law/b.txt", "law"),
     ]
     assert documents["source"][0] == str(tmp_path / "root/deep/er/fiction/c.rst")
+    assert load_documents([tmp_path / "root"])["label"][:] == ["deep", "law", "law"]
 
 
 def test_sources_of_several_kinds_keep_their_order_and_columns_can_be_named(tmp_path: Path) -> None:
@@ -126,13 +129,17 @@ BAD_FILES = {
     "empty label": ("a.csv", b"text,label\none,\n", r"a\.csv:2: the document has no label"),
     "list of labels": ("a.jsonl", b'{"text": "one", "label": ["x"]}', r"a\.jsonl:1: a label of type list"),
     "columns missing": ("a.csv", b"text,label\none\n", r"a\.csv:2: malformed row: 1 cells under a header of 2"),
-    "table not UTF-8": ("a.csv", b"text,label\none,x\ntwo\xff,x\n", r"a\.csv:3: not valid UTF-8 at character 4"),
-    "label not UTF-8": ("a.csv", b"text,label\none,x\xff\n", r"a\.csv:2: not valid UTF-8 at character 2"),
+    "table not UTF-8": (
+        "a.csv",
+        b"text,label\none,x\ntwo\xff,x\n",
+        r"a\.csv:3: not UTF-8 at byte 4 \(looks like cp1252\)",
+    ),
+    "label not UTF-8": ("a.csv", b"text,label\none,x\xff\n", r"a\.csv:2: the label is not UTF-8 at byte 2"),
     "open quote": ("a.csv", b'text,label\n"one,x\n', r"a\.csv:2: malformed row"),
     "header only": ("a.csv", b"text,label\n", r"a\.csv: the file holds no document"),
     "empty array": ("a.json", b"[]", r"a\.json: the file holds no document"),
-    "empty file": ("a.jsonl", b"", r"a\.jsonl: the file is empty"),
-    "empty text": ("a.txt", b" \n", r"a\.txt: the document is empty"),
+    "empty file": ("a.jsonl", b"", r"a\.jsonl: the file holds no document"),
+    "empty text": ("a.txt", b" \n", r"a\.txt: the file holds no document"),
     "text not UTF-8": ("a.txt", b"ab\xff", r"a\.txt: not UTF-8 at byte 3"),
     "not Parquet": ("a.parquet", b"PAR1 or so", r"a\.parquet: not a whole Parquet file"),
     "not gzip": ("a.jsonl.gz", b"plain", r"a\.jsonl\.gz: cannot be read"),
@@ -153,7 +160,7 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, case: str) -> Non
 def test_missing_sources(tmp_path: Path) -> None:
     with pytest.raises(NysformerError, match=r"gone\.jsonl: no such file or folder"):
         load_documents([tmp_path / "gone.jsonl"])
-    with pytest.raises(NysformerError, match="the folder holds no text file"):
+    with pytest.raises(NysformerError, match="the folder holds no document"):
         load_documents([tmp_path])
     with pytest.raises(NysformerError, match="no source is given"):
         load_documents([])
@@ -164,3 +171,65 @@ def test_no_progress_bar_beside_the_callers(tmp_path: Path, capfd: pytest.Captur
     load_documents([jsonl(tmp_path / "a.jsonl", [{"text": "one", "label": "x"}])])
     assert capfd.readouterr() == ("", "")
     assert datasets.is_progress_bar_enabled() == was_on
+
+
+def test_files_named_in_other_bytes_are_named_printably(tmp_path: Path) -> None:
+    folder = tmp_path / "law"
+    folder.mkdir()
+    with open(os.fsencode(folder) + b"/\xff\n.txt", "wb") as file:
+        file.write(b"text")
+    assert load_documents([folder])["source"][:] == [f"{folder}/\\xff\\n.txt"]
+
+
+def test_groups_are_a_column(tmp_path: Path) -> None:
+    rows = [{"text": "a", "label": "x", "thread": 1}, {"text": "b", "label": "x", "thread": None}]
+    documents = load_documents([jsonl(tmp_path / "a.jsonl", rows)], group_column="thread")
+    assert documents.column_names == ["text", "label", "group", "source"]
+    assert documents["group"][:] == ["1", None]
+
+
+def test_labels_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", [{"text": "a", "label": "Ham"}, {"text": "b", "label": "ham"}])
+    with pytest.raises(NysformerError, match="labels 'Ham' and 'ham' differ only in case"):
+        load_documents([path])
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("nysformer.data.documents.pyarrow.OSFile", full)
+    with pytest.raises(NysformerError, match=r"temporary files cannot be written .*No space left.* TMPDIR") as caught:
+        load_documents([jsonl(tmp_path / "a.jsonl", [{"text": "a", "label": "x"}])])
+    assert "\n" not in str(caught.value)
+
+
+WRITES_NOTHING = """
+import os, sys
+from nysformer.data.documents import load_documents
+from nysformer.data.tokens import encode_labels
+documents = encode_labels(load_documents([sys.argv[1]]), ["x"])
+print(os.path.dirname(documents.cache_files[0]["filename"]))
+raise SystemExit(3)
+"""
+
+
+@pytest.mark.parametrize("home", ["empty", "below a file"])
+def test_nothing_is_left_behind_and_no_cache_is_needed(tmp_path: Path, home: str) -> None:
+    path = jsonl(tmp_path / "a.jsonl", [{"text": "a", "label": "x"}])
+    place, scratch = tmp_path / "home", tmp_path / "scratch"
+    scratch.mkdir()
+    if home == "empty":
+        place.mkdir()
+    else:
+        (tmp_path / "file").write_text("")
+        place = tmp_path / "file" / "home"
+    names = ("HOME", "HF_HOME", "HF_DATASETS_CACHE", "XDG_CACHE_HOME")
+    environment = {**os.environ, "TMPDIR": str(scratch), **dict.fromkeys(names, str(place))}
+    done = subprocess.run(
+        [sys.executable, "-c", WRITES_NOTHING, path], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (3, "")
+    assert done.stdout.startswith(str(scratch))
+    assert list(scratch.iterdir()) == []
+    assert home != "empty" or list(place.rglob("*")) == []

@@ -1,5 +1,8 @@
 """Lengths before the cut, ids after it, labels by name."""
 
+import errno
+import os
+
 import datasets
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -78,3 +81,22 @@ def test_a_label_that_training_lacks_is_named_with_its_document() -> None:
         NysformerError, match=r"a\.jsonl:2: the label 'c' is none of those the model is trained on \(a, b\)"
     ):
         encode_labels(documents("w0", "w1", labels=["a", "c"]), ["a", "b"])
+
+
+def test_names_of_a_model_from_elsewhere_are_matched_by_their_normal_spelling() -> None:
+    encoded = encode_labels(documents("w0", "w1", "w2", labels=["true", "1", "b"]), ["True", "1.0", "b"])
+    assert encoded["labels"][:] == [0, 1, 2]
+
+
+def test_a_label_in_another_case_is_pointed_out() -> None:
+    with pytest.raises(NysformerError, match=r"the label 'ham' is none of .*; 'Ham' differs only in case"):
+        encode_labels(documents("w0", labels=["ham"]), ["Ham", "spam"])
+
+
+def test_a_full_disk_is_one_line(tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(datasets.Dataset, "map", full)
+    with pytest.raises(NysformerError, match="No space left"):
+        tokenize(documents("w0"), tokenizer, max_length=8)

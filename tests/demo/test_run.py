@@ -9,9 +9,11 @@ import pytest
 from rich.console import Console
 
 from nysformer.data.licences import LicenceCorpus
+from nysformer.data.locks import LOCK, lock_folder
 from nysformer.demo import run
+from nysformer.demo.example import choose_example
 from nysformer.demo.run import MODEL, DemoOptions, DemoResult, run_demo, train_and_compare
-from nysformer.errors import NysformerError
+from nysformer.errors import Interrupted, NysformerError
 from nysformer.inference.evaluate import evaluate
 
 RECIPE: dict[str, Any] = {
@@ -22,6 +24,18 @@ RECIPE: dict[str, Any] = {
     "eval_steps": 6,
     "log_every": 2,
 }
+
+
+def documents_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def encoder_of(corpus: LicenceCorpus, encoder: Path) -> Path:
+    """The encoder with the corpus's labels."""
+    path = encoder / "config.json"
+    labels = dict(enumerate(("by", "gpl", "mit")))
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"id2label": labels, "label2id": {}}), encoding="utf-8")
+    return encoder
 
 
 def demo(corpus: LicenceCorpus, encoder: Path, console: Console | None = None) -> DemoResult:
@@ -50,16 +64,51 @@ def test_what_a_demo_leaves_behind(corpus: LicenceCorpus, encoder: Path) -> None
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert f"{result.systems[MODEL]['macro_f1']:.3f}" in page
     assert "nysformer demo --minutes 1 --seed 0" in page
+    example = written["test_example"]
+    assert example == result.test_example
+    row = next(row for row in documents_of(corpus.test) if row["id"] == example["document"])
+    assert row["label"] == example["label"]
+    assert example["predicted"] == max(example["probabilities"], key=example["probabilities"].get)
+    assert example["rule"] in page
+    assert "each point is the mean over 2 steps" in page
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "base_model: sentence-transformers/all-MiniLM-L6-v2" in card
+    for name, metrics in result.systems.items():
+        assert f"| accuracy, test, {name} | {metrics['accuracy']:.4g} |" in card
     said = console.file.getvalue()
     assert result.verdict in " ".join(said.split())
     assert not (folder / "training" / "checkpoints").exists()
     assert not [path for path in folder.rglob("*") if path.name.endswith((".part", ".partial"))]
 
 
+@pytest.mark.parametrize("right", [0, 7, 24])
+def test_the_example_is_of_the_documents_it_says(
+    corpus: LicenceCorpus, encoder: Path, monkeypatch: pytest.MonkeyPatch, right: int
+) -> None:
+    """The model's answers are those that evaluation saw: here it gets the first `right` documents right."""
+    rows = documents_of(corpus.test)
+    wrong = {line for line in range(1, len(rows) + 1) if line > right}
+    place, rule = choose_example(
+        [line not in wrong for line in range(1, 25)], [False] * 24, model="the model", rival="TF-IDF, whole text"
+    )
+    example = run._test_example(encoder, rows, wrong, ["nothing"] * 24)
+    assert (example["document"], example["rule"]) == (rows[place]["id"], rule)
+    assert place == 0
+
+
+def test_mistakes_are_told_by_their_line(corpus: LicenceCorpus, encoder: Path) -> None:
+    mistakes: list[dict[str, Any]] = []
+    metrics = evaluate(encoder_of(corpus, encoder), [corpus.test], on_mistake=mistakes.append)
+    assert len(mistakes) == round(24 * (1 - metrics["accuracy"])) > 0
+    rows = documents_of(corpus.test)
+    assert all(rows[each["line"] - 1]["label"] == each["label"] for each in mistakes)
+
+
 def test_a_second_demo_replaces_the_first(
     corpus: LicenceCorpus, encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = demo(corpus, encoder)
+    assert (first.output / "README.md").is_file()
 
     def killed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -68,7 +117,8 @@ def test_a_second_demo_replaces_the_first(
         patch.setattr(run, "evaluate", killed)
         with pytest.raises(KeyboardInterrupt):
             demo(corpus, encoder)
-    assert not (first.output / "report.html").exists()  # of a model that is no more
+    for name in ("report.html", "metrics.json", "README.md"):
+        assert not (first.output / name).exists(), "of a model that is no more"
     second = demo(corpus, encoder)
     assert second.systems[MODEL]["macro_f1"] == first.systems[MODEL]["macro_f1"]
     assert (first.output / "report.html").is_file()
@@ -115,3 +165,44 @@ def test_options_that_cannot_be_meant() -> None:
         DemoOptions(minutes=float("nan"))
     with pytest.raises(NysformerError, match="seed"):
         DemoOptions(seed=-1)
+    for changes, words in (
+        ({"minutes": float("inf")}, "minutes: inf is not finite; give a number above 0 and at most 1,000,000"),
+        ({"minutes": True}, "minutes: True is not a number"),
+        ({"seed": 2**32}, "seed: 4294967296 is above 4,294,967,295"),
+        ({"seed": 1.0}, "seed: 1.0 is not a whole number"),
+        ({"output": ""}, "output: the text is empty"),
+    ):
+        with pytest.raises(NysformerError, match=words):
+            DemoOptions(**changes)
+
+
+def test_an_interrupted_demo_says_how_to_go_on(
+    corpus: LicenceCorpus, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = corpus.directory.parent
+    monkeypatch.setattr(run, "build_licence_corpus", lambda directory, seed: corpus)
+
+    def ends_with(error: BaseException) -> None:
+        def convert(directory: Path) -> Path:
+            raise error
+
+        monkeypatch.setattr(run, "convert_minilm", convert)
+
+    ends_with(Interrupted("training: go on from it with resume=True"))
+    with pytest.raises(Interrupted) as caught:
+        run_demo(DemoOptions(output=str(output)))
+    how = "corpus and encoder stay as far as they are whole; start it again with the same options"
+    assert str(caught.value) == f"{output}: interrupted; {how}"
+    ends_with(OSError(28, "No space left on device", str(output / "model.safetensors")))
+    with pytest.raises(NysformerError) as full:
+        run_demo(DemoOptions(output=str(output)))
+    assert str(full.value) == f"{output}: cannot be written (no space left on device); once this is fixed, {how}"
+    assert not (output / LOCK).exists()
+
+
+def test_two_demos_in_one_folder(tmp_path: Path) -> None:
+    with lock_folder(tmp_path), pytest.raises(NysformerError, match=r"another run \(pid \d+, .* is writing here"):
+        run_demo(DemoOptions(output=str(tmp_path)))
+    (tmp_path / "out.txt").touch()
+    with pytest.raises(NysformerError, match=r"out\.txt is not a folder"):
+        run_demo(DemoOptions(output=str(tmp_path / "out.txt" / "demo")))

@@ -98,3 +98,19 @@ def test_what_stands_at_the_output_stays(tmp_path: Path) -> None:
         convert(folder, folder)
     assert (folder / "model.safetensors").read_bytes() == before
     assert AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"max_position_embeddings": 10**12}, "max_position_embeddings: 1000000000000 is above 1,048,576"),
+        ({"num_landmarks": 0}, "num_landmarks: 0 is below 1; give a whole number from 1 to"),
+        ({"num_landmarks": True}, "num_landmarks: True is not a whole number"),
+        ({"softmax_max_length": 1.5}, "softmax_max_length: 1.5 is not a whole number"),
+        ({"num_attention_heads": "4"}, "num_attention_heads: '4' is not a whole number"),
+        ({"allow_pickle": "no"}, "allow_pickle: 'no' is neither True nor False"),
+    ],
+)
+def test_options_out_of_range(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(NysformerError, match=words):
+        ConversionOptions(**options)

@@ -66,3 +66,24 @@ def test_refuses_what_does_not_belong_together() -> None:
         classification_metrics(torch.zeros(2, 3), torch.tensor([0, 1]), [5, 5], NAMES)
     with pytest.raises(NysformerError, match="do not belong together"):
         classification_metrics(torch.zeros(2, 4), torch.tensor([0, 1]), [5], NAMES)
+
+
+def test_confusion() -> None:
+    targets = torch.tensor([0, 0, 0, 1, 1, 2])
+    metrics = classification_metrics(logits_for([0, 1, 1, 1, 0, 1]), targets, [5] * 6, NAMES)
+    assert metrics["confusion"] == {
+        "labels": NAMES,
+        "counts": [[1, 2, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]],
+        "pairs": [
+            {"label": "a", "predicted": "b", "documents": 2},
+            {"label": "b", "predicted": "a", "documents": 1},
+            {"label": "c", "predicted": "b", "documents": 1},
+        ],
+    }
+
+
+def test_confusion_of_very_many_labels_is_a_list() -> None:
+    names = [str(number) for number in range(501)]
+    metrics = classification_metrics(logits_for([500, 0], 501), torch.tensor([3, 0]), [5, 5], names)
+    assert metrics["confusion"]["counts"] is None
+    assert metrics["confusion"]["pairs"] == [{"label": "3", "predicted": "500", "documents": 1}]

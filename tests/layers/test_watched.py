@@ -1,8 +1,9 @@
-"""What counts as somebody looking between the modules."""
+"""What counts as a hook."""
 
 from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
-from nysformer.layers.watched import is_watched
+from nysformer.layers.watched import is_hooked, is_watched
 
 
 def test_hooks_and_forwards_put_in_place() -> None:
@@ -10,9 +11,14 @@ def test_hooks_and_forwards_put_in_place() -> None:
     assert not is_watched(block)
     handle = block[1][0].register_forward_hook(lambda *_: None)
     assert is_watched(block)
+    assert is_hooked(block[1][0])
+    assert not is_hooked(block[0])
     handle.remove()
     handle = block[0].register_forward_pre_hook(lambda *_: None)
     assert is_watched(nn.ReLU(), block)
+    handle.remove()
+    handle = register_module_forward_pre_hook(lambda *_: None)
+    assert is_watched(block)
     handle.remove()
     block[0].forward = lambda x: x  # as accelerate does
     assert is_watched(block)

@@ -17,6 +17,8 @@ from peft import LoraConfig, get_peft_model
 from torch.nn.utils import parametrizations
 
 from nysformer import NysformerError, NystromformerConfig, NystromformerForSequenceClassification, optimize
+from nysformer.layers.fused import FusedIntermediate
+from nysformer.ops import can_pack, use_product_backend
 
 VOCABULARY = 60
 
@@ -52,6 +54,17 @@ def test_float32_keeps_the_numbers(activation: str) -> None:
         expected = model.nystromformer(*batch()).last_hidden_state
         torch.testing.assert_close(fast.nystromformer(*batch()).last_hidden_state, expected, rtol=0, atol=1e-5)
         torch.testing.assert_close(fast(*batch()).logits, model(*batch()).logits, rtol=0, atol=1e-5)
+
+
+def test_float32_is_packed_only_where_that_pays() -> None:
+    model = classifier()
+    with use_product_backend("torch"), torch.no_grad():
+        fast = optimize(model, dtype="float32")
+        assert fast.is_optimized
+        assert not any(isinstance(module, FusedIntermediate) for module in fast.modules())
+        torch.testing.assert_close(fast(*batch()).logits, model(*batch()).logits, rtol=0, atol=1e-5)
+        if can_pack(torch.bfloat16):
+            assert any(isinstance(module, FusedIntermediate) for module in optimize(model, dtype="bfloat16").modules())
 
 
 def test_the_model_itself_is_left_alone() -> None:
@@ -281,7 +294,9 @@ def test_weights_that_are_not_finite_are_not_optimized(value: float) -> None:
     model = classifier()
     with torch.no_grad():
         model.base_model.encoder.layer[1].attention.self.query.weight[3, 4] = value
-    with pytest.raises(NysformerError, match=r"encoder.layer.1.attention.self.query.weight holds .* in float32"):
+    with pytest.raises(
+        NysformerError, match=r"encoder.layer.1.attention.self.query.weight is not finite, it holds .* in float32"
+    ):
         optimize(model, dtype="float32")
 
 

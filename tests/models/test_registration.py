@@ -1,5 +1,7 @@
 """The Auto classes before, during and after, and what stands on them."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -94,13 +96,44 @@ def test_what_was_registered_before_comes_back(tiny: Make) -> None:
 
 def test_a_tokenizer_beside_a_model_without_convolution(tmp_path: Path) -> None:
     folder = save_classifier(tmp_path, conv_kernel_size=None)
-    with pytest.raises(Exception, match="conv_kernel_size"):
-        AutoTokenizer.from_pretrained(folder)
+    assert AutoTokenizer.from_pretrained(folder)("a b")["input_ids"] == letter_tokenizer()("a b")["input_ids"]
     nysformer.register()
     try:
         assert AutoTokenizer.from_pretrained(folder)("a b")["input_ids"] == letter_tokenizer()("a b")["input_ids"]
     finally:
         nysformer.unregister()
+
+
+PIPELINES = """
+import sys
+import nysformer
+from transformers import pipeline
+from transformers.utils import logging
+logging.disable_progress_bar()
+nysformer.register()
+assert "transformers.models.nystromformer.modeling_nystromformer" not in sys.modules
+for argument in sys.argv[1:]:
+    task, folder = argument.split("=")
+    made = pipeline(task, folder, device="cpu")
+    assert type(made.model).__module__.startswith("nysformer."), type(made.model)
+    made("a [MASK] c" if task == "fill-mask" else "a b c")
+"""
+
+
+def test_pipelines_say_nothing(make: Make, tmp_path: Path) -> None:
+    """transformers imports its own Nyströmformer for a pipeline, and documents it from our configuration."""
+    made = {
+        "text-classification": "ForSequenceClassification",
+        "fill-mask": "ForMaskedLM",
+        "token-classification": "ForTokenClassification",
+        "feature-extraction": "Model",
+    }
+    folders = [f"{task}={saved(make(name), tmp_path / task)}" for task, name in made.items()]
+    done = subprocess.run([sys.executable, "-c", PIPELINES, *folders], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert "ERROR" not in done.stderr
+    assert "checkpoint" not in done.stderr
 
 
 @pytest.mark.usefixtures("registered")

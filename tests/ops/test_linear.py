@@ -1,7 +1,8 @@
-"""The linear layer on oneDNN's products: the numbers and gradients of torch.nn.functional.linear."""
+"""The linear layer on either library's products: the numbers and gradients of torch.nn.functional.linear."""
 
 import gc
 import weakref
+from importlib import import_module
 
 import pytest
 import torch
@@ -10,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from nysformer.ops import activate, linear
-from nysformer.ops.linear import _GRADIENT_ROWS, _by_onednn, can_pack
+from nysformer.ops import activate, can_pack, linear, use_product_backend
+from nysformer.ops.linear import _GRADIENT_ROWS, _by_onednn
 
 needs_onednn = pytest.mark.skipif(not can_pack(torch.float32), reason="this PyTorch has no oneDNN products")
 GELU = nn.GELU()
@@ -133,3 +134,52 @@ def test_checkpointing_and_saved_tensor_hooks_see_what_is_kept():
     with torch.autograd.graph.save_on_cpu():
         out = block(x)
     torch.testing.assert_close(torch.autograd.grad(out.sum(), (x, weight)), plain)
+
+
+@needs_onednn
+@pytest.mark.parametrize("activated", [False, True])
+def test_both_products_give_the_same_numbers_and_gradients(activated):
+    torch.manual_seed(0)
+    x, weight, bias = operands(_GRADIENT_ROWS + 3, 5)
+    found = []
+    for backend in ("onednn", "torch"):
+        with use_product_backend(backend):
+            out = linear(activate(x, GELU) if activated else x, weight, bias)
+            found.append((out, *torch.autograd.grad(out.sum(), (x, weight, bias))))
+    torch.testing.assert_close(*found, atol=1e-3, rtol=1e-4)  # sums of a thousand
+
+
+@needs_onednn
+def test_the_chosen_product_is_the_one_that_runs(monkeypatch):
+    onednn_calls = []
+    module = import_module("nysformer.ops.linear")  # the name in the package is the function's
+    original = module.onednn_linear
+    monkeypatch.setattr(module, "onednn_linear", lambda *args: onednn_calls.append(1) or original(*args))
+    x, weight, bias = operands(3, 4)
+    with use_product_backend("torch"):
+        linear(x, weight, bias).sum().backward()
+    assert onednn_calls == []
+    with use_product_backend("onednn"):
+        linear(x, weight, bias).sum().backward()
+    assert len(onednn_calls) == 3  # the product and both gradients
+
+
+@needs_onednn
+def test_the_torch_product_is_bit_for_bit_torch_s():
+    x, weight, bias = operands(70, 40, outputs=30)
+    with use_product_backend("torch"), torch.no_grad():
+        assert torch.equal(linear(x, weight, bias), F.linear(x, weight, bias))
+
+
+@needs_onednn
+def test_an_activation_is_made_again_with_the_torch_product_too():
+    x, weight, _ = operands(10, 4)
+    with use_product_backend("torch"):
+        widened = activate(x * 2, GELU)
+        gone = weakref.ref(widened)
+        out = linear(widened, weight)
+        del widened
+        gc.collect()
+        assert gone() is None
+        found = torch.autograd.grad(out.sum(), (x, weight))
+    torch.testing.assert_close(found, torch.autograd.grad(F.linear(GELU(x * 2), weight).sum(), (x, weight)))

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from nysformer.report.figures import Theme, _running_mean, accuracy_by_length, training_curve
+from nysformer.report.figures import STYLE, Theme, _running_mean, accuracy_by_length, training_curve
 
 LONG = {"band": "> 512", "documents": 3, "accuracy": 1.0}
 SYSTEMS = {
@@ -44,3 +44,9 @@ def test_a_run_that_never_got_to_validate_still_draws() -> None:
 def test_the_running_mean_starts_at_what_was_seen() -> None:
     assert _running_mean([2.0, 2.0, 2.0]) == pytest.approx([2.0, 2.0, 2.0])
     assert _running_mean([0.0, 1.0], keep=0.5) == pytest.approx([0.0, 2 / 3])
+
+
+def test_the_legend_says_what_a_point_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(STYLE, "svg.fonttype", "none")
+    assert "each step" in training_curve(LOSS, {})
+    assert "mean over 1,000 steps" in training_curve(LOSS, {}, steps_per_point=1000)

@@ -103,3 +103,24 @@ def test_texts_are_escaped() -> None:
     assert "<script>" not in render_page(report)
     assert "&lt;b&gt;bold&lt;/b&gt;" in render_page(report)
     assert "ours &lt; theirs" in render_page(report)
+
+
+def test_what_a_point_of_the_curve_is() -> None:
+    assert "training loss; each point is one step. Below" in render_page(REPORT)
+    page = render_page(dataclasses.replace(REPORT, log_every=5))
+    assert "each point is the mean over 5 steps, or over fewer where a checkpoint or the end came sooner" in page
+
+
+def test_classes_without_any_f1_and_the_rule_of_the_example() -> None:
+    assert "have F1 0" not in render_page(REPORT)
+    zero = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "documents": 2}
+    ours = metrics(0.6)
+    ours["per_class"] |= {"B": zero, "C": zero, "<D>": zero | {"documents": 0}}
+    counts = [[40, 0, 0, 0], [2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 0, 0]]
+    ours["confusion"] = {"labels": ["A & B", "B", "C", "<D>"], "counts": counts}
+    report = dataclasses.replace(
+        REPORT, systems=REPORT.systems | {"ours": ours}, example=Example("LICENSE", {"C": 1.0}, note="By the rule.")
+    )
+    page = render_page(report)
+    assert "2 of 3 classes have F1 0: C (never predicted); B (predicted, but never rightly)." in page
+    assert "By the rule." in page

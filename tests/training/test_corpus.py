@@ -1,12 +1,14 @@
 """What a run trains on: cut, counted, split by label."""
 
 import dataclasses
+import json
+import random
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny import letter_tokenizer
+from tiny import LETTERS, letter_tokenizer
 
 from nysformer.errors import NysformerError
 from nysformer.training.corpus import Corpus, build_corpus, read_documents
@@ -55,5 +57,70 @@ def test_what_cannot_be_trained_on_is_refused(options: Options, tmp_path: Path) 
         corpus(options(train=(str(one_label),)))
     with pytest.raises(NysformerError, match=r"lone\.csv:2: the label 'x' is none of those"):
         corpus(options(valid=(str(lone),)))
-    with pytest.raises(NysformerError, match=r"valid_share: 0\.5: .* give validation documents"):
+    with pytest.raises(
+        NysformerError, match=r"valid_share: 0\.5: the label 'y' has 1 document.* give validation documents"
+    ):
         corpus(options(train=(str(lone),), valid=(), valid_share=0.5))
+
+
+def rows(path: Path, count: int, **columns: Callable[[int], object]) -> str:
+    lines = ({name: column(number) for name, column in columns.items()} for number in range(count))
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return str(path)
+
+
+def label(number: int) -> str:
+    return "ab"[number % 2]
+
+
+def test_groups_of_a_column_stay_together(options: Options, tmp_path: Path) -> None:
+    path = rows(tmp_path / "a.jsonl", 40, text=lambda n: f"{LETTERS[n % 26]} {n}", label=label, thread=lambda n: n // 4)
+    built = corpus(options(train=(path,), valid=(), valid_share=0.25, group_column="thread"))
+    sides = [
+        {(int(source.rsplit(":")[-1]) - 1) // 4 for source in built.parts[part]["source"]}
+        for part in ("train", "valid")
+    ]
+    assert not sides[0] & sides[1]
+    assert len(built.parts["valid"]) == 8
+    assert sorted(built.parts["valid"].column_names) == ["input_ids", "labels", "length", "source", "truncated"]
+    with pytest.raises(NysformerError, match="no column 'author'"):
+        corpus(options(train=(path,), valid=(), valid_share=0.25, group_column="author"))
+
+
+def test_near_duplicates_stay_together_with_groups_or_without(options: Options, tmp_path: Path) -> None:
+    words = [" ".join(random.Random(number).choices(LETTERS, k=40)) for number in range(10)]
+    path = rows(
+        tmp_path / "a.jsonl",
+        30,
+        text=lambda n: f"{words[n // 3]} {'xyz'[n % 3]}",
+        label=lambda n: "ab"[n // 3 % 2],
+        pair=lambda n: n // 6,
+    )
+    for column, size in ((None, 3), ("pair", 6)):
+        settings = {"group_column": column, "group_near_duplicates": True}
+        built = corpus(options(train=(path,), valid=(), valid_share=0.3, **settings))
+        sides = [
+            {(int(source.rsplit(":")[-1]) - 1) // size for source in built.parts[part]["source"]}
+            for part in ("train", "valid")
+        ]
+        assert not sides[0] & sides[1]
+        assert sides[1]
+
+
+def test_grouping_is_refused_where_nothing_is_held_out(options: Options) -> None:
+    for name, value in (("group_column", "thread"), ("group_near_duplicates", True)):
+        with pytest.raises(NysformerError, match=f"{name}: nothing is held out"):
+            options(**{name: value})
+
+
+def test_what_reading_met_comes_with_the_documents(options: Options, tmp_path: Path) -> None:
+    for name in ("ham/old/1.txt", "ham/2.txt", "spam/3.txt", "spam/4.png"):
+        path = tmp_path / "src" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a b", encoding="utf-8")
+    documents = read_documents(options(train=(str(tmp_path / "src"),), valid=(str(tmp_path / "src"),)))
+    assert documents.labels == ["ham", "spam"]
+    assert documents.logs["train"].label_table() == [("ham", 2), ("spam", 1)]
+    assert documents.logs["valid"].lines() == ["skipped: 1 .png"]
+    parents = options(train=(str(tmp_path / "src"),), valid=(), valid_share=0.5, label_from="parent")
+    assert read_documents(parents).labels == ["ham", "old", "spam"]

@@ -18,6 +18,7 @@ from transformers import BertConfig, BertModel
 
 from nysformer.errors import NysformerError
 from nysformer.inference.load import label_names, load_classifier, load_tokenizer
+from nysformer.ops import can_pack, product_backend, use_product_backend
 from nysformer.training.finetune import finetune
 from nysformer.training.options import FinetuneOptions
 from nysformer.training.trainer import TokenBudgetTrainer
@@ -132,6 +133,37 @@ def test_a_killed_run_resumes_with_the_same_losses(
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
 
+@pytest.mark.skipif(not can_pack(torch.float32), reason="this PyTorch has no oneDNN products")
+@pytest.mark.parametrize("recorded", [True, False], ids=["recorded", "from before it was recorded"])
+def test_a_resumed_run_keeps_its_float32_product(
+    options: Options, tmp_path: Path, killed: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, recorded: bool
+) -> None:
+    first, other = ("torch", "onednn") if recorded else ("onednn", "torch")
+    killed(5)
+    with pytest.raises(KeyboardInterrupt), use_product_backend(first):
+        finetune(options(eval_steps=3))
+    path = tmp_path / "run" / "run.json"
+    record = json.loads(path.read_bytes())
+    assert record["versions"]["float32_product"] == first
+    if not recorded:
+        del record["versions"]["float32_product"]
+        path.write_text(json.dumps(record), encoding="utf-8")
+
+    used = set()
+    step = TokenBudgetTrainer.training_step
+
+    def training_step(self: TokenBudgetTrainer, *args: Any, **kwargs: Any) -> torch.Tensor:
+        used.add(product_backend())
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(TokenBudgetTrainer, "training_step", training_step)
+    with use_product_backend(other):
+        finetune(options(eval_steps=3, resume=True))
+        assert product_backend() == other, "the process has its own choice again"
+    assert used == {first}
+    assert json.loads(path.read_bytes())["versions"]["float32_product"] == first
+
+
 def test_a_run_killed_at_the_end_of_an_epoch_resumes_with_the_same_losses(
     options: Options, tmp_path: Path, killed: Callable[[int], None]
 ) -> None:
@@ -222,7 +254,14 @@ def test_progress_is_one_bar_with_speed(options: Options, capfd: pytest.CaptureF
         lines = log.read().splitlines()
     assert re.fullmatch(r"training: 60 documents, [\d,]+ tokens, 17 documents cut to 256 tokens", lines[0])
     assert re.fullmatch(r"validation: 24 documents, [\d,]+ tokens, 6 documents cut to 256 tokens", lines[1])
-    assert "macro-F1" in lines[2]
+    assert [line.split() for line in lines[2:6]] == [
+        ["label", "training", "validation"],
+        ["law", "30", "12"],
+        ["letter", "10", "4"],
+        ["poem", "20", "8"],
+    ]
+    assert lines[6] == "new head: the model's labels are ham, spam; the documents have law, letter, poem"
+    assert "macro-F1" in lines[7]
     assert lines[-1].startswith("trained ")
     assert "tokens/s" in lines[-1]
     assert capfd.readouterr() == ("", "")

@@ -13,8 +13,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m nysformer.bench", description=__doc__)
     parser.add_argument("name", choices=[*BENCHMARKS, TABLE])
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result files")
-    parser.add_argument("--rounds", type=int, help="turns a candidate; minima are kept")
-    parser.add_argument("--lengths", type=int, nargs="+", help="tokens a document")
+    parser.add_argument("--rounds", type=int, help="turns per candidate; minima are kept")
+    parser.add_argument("--lengths", type=int, nargs="+", help="tokens per document")
     parser.add_argument("--model", type=Path, help="model folder of the benchmark `accuracy`")
     arguments = vars(parser.parse_args())
     try:

@@ -41,7 +41,7 @@ def measure_bags(lengths: Sequence[int] = (5_000, 20_000, 50_000), rounds: int =
     for length in sorted(set(lengths)):
         difference = _difference(length)
         if not difference <= _AGREEMENT:
-            raise NysformerError(f"bags: compat is {difference:.1g} from the package's numbers; mend it first")
+            raise NysformerError(f"bags: compat is {difference:.1g} from the package's numbers; fix that first")
         for backward in (False, True):
             what = "forward and backward" if backward else "forward"
             timings = time_interleaved(

@@ -96,7 +96,7 @@ def _check_agreement(models: Mapping[Candidate, nn.Module], size: Size, length: 
         if difference is not None and not difference <= _AGREEMENT[candidate.precision]:
             raise NysformerError(
                 f"forward: {candidate.name} is {difference:.1g} from transformers' numbers at {length:,} tokens; "
-                "its speed means nothing, mend it first"
+                "its speed means nothing; fix it first"
             )
     return differences
 

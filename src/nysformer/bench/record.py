@@ -5,24 +5,24 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import platform
 import subprocess
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
+from nysformer.bench.machine import machine_slug, this_machine
+from nysformer.bench.output import say
 from nysformer.data.atomic import write_atomically
 from nysformer.errors import NysformerError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Record", "show_table", "write_record"]
+__all__ = ["Record", "check_folder", "show_table", "write_record"]
 
 _PACKAGES = ("nysformer", "torch", "transformers", "nystrom-attention")
 
@@ -49,7 +49,9 @@ class Record:
 
 
 def write_record(record: Record, folder: Path) -> Path:
-    """Write `<date>-<name>.json`, and the plot beside it, whole; print their paths and, last, the record as JSON.
+    """Write `<date>-<name>-<machine>.json` and the plot beside it; print their paths and, last, the figures as JSON.
+
+    The machine is part of the name so that two machines do not overwrite each other's figures of one day.
 
     Raises:
         NysformerError: the folder cannot be written.
@@ -58,24 +60,40 @@ def write_record(record: Record, folder: Path) -> Path:
     taken = {
         "date": datetime.date.today().isoformat(),
         "commit": _commit(),
-        "machine": _machine(),
+        "machine": (machine := this_machine()),
         "versions": {package: _version(package) for package in _PACKAGES},
     }
-    path = folder / f"{taken['date']}-{record.name}.json"
+    path = folder / f"{taken['date']}-{record.name}-{machine_slug(machine)}.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if record.plot is not None:
             temporary = path.with_suffix(".tmp.png")
-            record.plot.savefig(temporary, dpi=150)
-            os.replace(temporary, path.with_suffix(".png"))
-            print(f"plot written to {path.with_suffix('.png')}")
+            try:
+                record.plot.savefig(temporary, dpi=150)
+                os.replace(temporary, path.with_suffix(".png"))
+            finally:
+                temporary.unlink(missing_ok=True)
+            say(f"plot written to {path.with_suffix('.png')}")
+        with write_atomically(path) as file:
+            file.write(json.dumps({**measured, **taken}, indent=1) + "\n")
     except OSError as error:
         raise NysformerError(f"{folder}: cannot be written ({error.strerror}); name another folder") from error
-    with write_atomically(path) as file:
-        file.write(json.dumps({**measured, **taken}, indent=1) + "\n")
-    print(f"written to {path}")
-    print(json.dumps({"benchmark": record.name, "rows": record.rows, "bars": record.bars}))
+    say(f"written to {path}")
+    say(json.dumps({"benchmark": record.name, "rows": record.rows, "bars": record.bars}))
     return path
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be written, before anything is measured. Nothing is made yet.
+
+    Raises:
+        NysformerError: it, or the nearest folder above it that exists, is a file or not writable.
+    """
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise NysformerError(f"{folder}: cannot be written ({nearest} is a file); name another folder")
+    if not os.access(nearest, os.W_OK):
+        raise NysformerError(f"{folder}: cannot be written (no permission for {nearest}); name another folder")
 
 
 def show_table(title: str, rows: list[dict[str, Any]]) -> None:
@@ -91,7 +109,9 @@ def show_table(title: str, rows: list[dict[str, Any]]) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = 160  # a file has room
-    console.print(table)
+    with console.capture() as capture:
+        console.print(table)
+    say(capture.get().rstrip("\n"))
 
 
 def _cell(value: Any) -> str:
@@ -115,17 +135,6 @@ def _commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return described.stdout.strip()
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "processor": platform.machine(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-    }
 
 
 def _version(package: str) -> str | None:

@@ -17,6 +17,7 @@ BENCHMARKS = {
     "parity": "measure_parity",
     "forward": "measure_forward",
     "train": "measure_train",
+    "products": "measure_products",
     "corpus": "measure_corpus",
     "scaling": "measure_scaling",
     "memory": "measure_memory",
@@ -46,8 +47,9 @@ def run(name: str, folder: Path, **options: Any) -> None:
     if name == TABLE:
         _check_options(name, given, [])
         from nysformer.bench.comparison import comparison_table
+        from nysformer.bench.output import say
 
-        print(comparison_table(folder))
+        say(comparison_table(folder))
         return
     if name not in BENCHMARKS:
         raise NysformerError(f"bench: no benchmark {name!r}; choose one of {', '.join([*BENCHMARKS, TABLE])}")
@@ -57,8 +59,9 @@ def run(name: str, folder: Path, **options: Any) -> None:
         raise NysformerError(f"bench {name} needs {error.name}: run `pip install 'nysformer[demo]'`") from error
     measure: Callable[..., Any] = getattr(module, BENCHMARKS[name])
     _check_options(name, given, list(inspect.signature(measure).parameters))
-    from nysformer.bench.record import write_record
+    from nysformer.bench.record import check_folder, write_record
 
+    check_folder(folder)
     write_record(measure(**given), folder)
 
 

@@ -15,11 +15,11 @@ def bench(
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the result files.")] = RESULTS,
     rounds: Annotated[
         int | None,
-        typer.Option(min=1, help="Turns a candidate; the least time counts.", show_default="the benchmark's own"),
+        typer.Option(min=1, help="Turns per candidate; the least time counts.", show_default="the benchmark's own"),
     ] = None,
     lengths: Annotated[
         str | None,
-        typer.Option(metavar="N,N,...", help="Tokens a document.", show_default="the benchmark's own"),
+        typer.Option(metavar="N,N,...", help="Tokens per document.", show_default="the benchmark's own"),
     ] = None,
     model: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The demo's folder, for accuracy.", show_default="runs/demo")
@@ -28,21 +28,25 @@ def bench(
     """Measure speed, memory or exactness beside transformers, BERT and the limit.
 
     forward: one document by length. train: a step, time and memory. corpus:
-    documents a second on licence texts. scaling: cost of a token by length.
-    memory: inference by length. quality: distance from softmax attention.
-    startup: import and help. accuracy: the demo's model in low precision.
-    parity: distance from transformers' numbers. Candidates take turns; minima
-    count. Each prints its table, the bars it has to reach and one line of JSON,
-    and writes DIR/<date>-NAME.json. table: prints Markdown made from those files.
-    Use a machine that does nothing else.
+    documents per second on licence texts. scaling: cost of a token by length.
+    memory: inference by length. products: matrix products by library. quality:
+    distance from softmax attention. startup: import and help. accuracy: the
+    demo's model in low precision. parity: distance from transformers' numbers.
+    Candidates take turns; minima count. Each prints its table, the bars it has to
+    reach and one line of JSON, and writes DIR/<date>-NAME-<machine>.json. table:
+    prints Markdown made from those files, of all machines. Use a machine that
+    does nothing else.
 
     Needs the extra: pip install 'nysformer\\[demo]'
 
     Example: nysformer bench forward --lengths 512,4096 --rounds 3
     """
     from nysformer.bench.registry import run
+    from nysformer.data.atomic import check_parent
     from nysformer.errors import NysformerError
 
+    if name != TABLE:
+        check_parent(output / name, exists=False)
     try:
         tokens = None if lengths is None else [int(length) for length in lengths.split(",")]
     except ValueError:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from nysformer.cli.output import new_table
+
 __all__ = ["convert"]
 
 
@@ -22,6 +24,7 @@ def convert(
         int | None,
         typer.Option(
             min=1,
+            max=100_000_000,
             metavar="TOKENS",
             help="Longest document the result reads: the source's positions are tiled up to there.",
             show_default="the source's own",
@@ -29,12 +32,15 @@ def convert(
     ] = None,
     landmarks: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Landmarks a head.", show_default="the source's own, else 64"),
+        typer.Option(
+            min=1, max=1_000_000, metavar="N", help="Landmarks a head.", show_default="the source's own, else 64"
+        ),
     ] = None,
     softmax_max_length: Annotated[
         int | None,
         typer.Option(
             min=0,
+            max=2**31 - 1,
             metavar="TOKENS",
             help="Documents up to there keep softmax attention, and with it the source's numbers.",
             show_default="all that the source reads; 0 for a Nyströmformer",
@@ -42,11 +48,13 @@ def convert(
     ] = None,
     conv_kernel: Annotated[
         int | None,
-        typer.Option(min=1, metavar="K", help="Add a convolution of K (odd) taps, zero until trained."),
+        typer.Option(min=1, max=1_000_001, metavar="K", help="Add a convolution of K (odd) taps, zero until trained."),
     ] = None,
     num_heads: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Attention heads, for an authors' checkpoint without convolution."),
+        typer.Option(
+            min=1, max=100_000, metavar="N", help="Attention heads, for an authors' checkpoint without convolution."
+        ),
     ] = None,
     tokenizer: Annotated[
         str | None, typer.Option(metavar="DIR|ID", help="Tokenizer to save inside.", show_default="the source's own")
@@ -67,7 +75,6 @@ def convert(
     Example: nysformer convert bert-base-uncased runs/bert-4096 --max-length 4096
     """
     from rich.console import Console
-    from rich.table import Table
 
     from nysformer.inference.convert import convert as run
     from nysformer.models.sources import ConversionOptions
@@ -90,7 +97,7 @@ def convert(
     say(f"{done.kind} to {done.architecture}, {size}")
     if done.dropped:
         say(f"dropped: {', '.join(done.dropped)}")
-    table = Table("tokens", "attention", "largest difference to the source")
+    table = new_table(console.width, "tokens", "attention", "largest difference to the source")
     for each in done.differences:
         table.add_row(f"{each.tokens:,}", "as the source" if each.exact else "approximated", f"{each.largest:.1e}")
     console.print(table)

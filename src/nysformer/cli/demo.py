@@ -1,9 +1,12 @@
 """`nysformer demo`: the whole of it on real documents, in minutes."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from nysformer.cli.resuming import saying_how_to_go_on
 
 __all__ = ["demo"]
 
@@ -22,7 +25,7 @@ def demo(
     converts the packaged MiniLM to 4,096 positions; fine-tunes it; measures it
     on held-out documents beside the majority class and TF-IDF with a linear SVM;
     classifies a licence. No network is needed. A few minutes more than --minutes.
-    DIR gets the model, metrics.json and report.html. Run again, it begins anew
+    DIR gets the model and its card, metrics.json and report.html. Run again, it begins anew
     in the same place, with the corpus and the encoder that stand there.
 
     Needs the extra: pip install 'nysformer\\[demo]'
@@ -38,10 +41,14 @@ def demo(
     from nysformer.demo.run import DemoOptions, run_demo
 
     console = Console()
-    result = run_demo(DemoOptions(minutes=minutes, output=str(output), seed=seed), console=console)
+    options = DemoOptions(minutes=minutes, output=str(output), seed=seed)
+    command = ["nysformer", "demo", "--minutes", f"{minutes:g}", "--output", str(output), "--seed", str(seed)]
+    with saying_how_to_go_on(shlex.join(command), in_place_of="with the same options"):
+        result = run_demo(options, console=console)
     name, answer = result.example
     label = str(answer.label)
     probability = (answer.probabilities or {})[label]
     console.print(f"{name}: {label} (probability {probability:.3f}, {answer.length:,} tokens)", highlight=False)
-    console.print(f"model, metrics.json and report.html: {result.output}", highlight=False, soft_wrap=True)
+    files = "model, README.md, metrics.json and report.html"
+    console.print(f"{files}: {result.output}", highlight=False, soft_wrap=True)
     console.print(f"now: nysformer predict --model {result.output} LICENSE", highlight=False, soft_wrap=True)

@@ -8,17 +8,23 @@ from rich.console import Console
 from typer.core import TyperCommand
 
 from nysformer.cli.reading import AllFiles, Delimiter, Encoding, LabelFrom, separator
+from nysformer.cli.resuming import resume_command, saying_how_to_go_on
 from nysformer.errors import NysformerError
 
 __all__ = ["FilesCommand", "finetune"]
 
+_TYPED = "nysformer.typed"
 _DATA, _MODEL, _TRAINING, _CHOICE = "Documents", "Model and output", "Training", "Evaluation and choice of the model"
 
 
 class FilesCommand(TyperCommand):
-    """A command without arguments, where several files may follow --train and --valid, as a shell's `*` gives them."""
+    """A command without arguments, where several files may follow --train and --valid, as a shell's `*` gives them.
+
+    The command line as it was typed stands in the context's `meta`.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta[_TYPED] = list(args)
         return super().parse_args(ctx, list(_spread(args)))
 
 
@@ -36,6 +42,7 @@ def _spread(args: Iterable[str]) -> Iterator[str]:
 
 
 def finetune(
+    ctx: typer.Context,
     model: Annotated[
         str,
         typer.Option(
@@ -209,6 +216,15 @@ def finetune(
             rich_help_panel=_CHOICE,
         ),
     ] = None,
+    early_stopping: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="End the run after this many evaluations in a row without a better one.",
+            show_default="never",
+            rich_help_panel=_CHOICE,
+        ),
+    ] = None,
     log_every: Annotated[
         int,
         typer.Option(metavar="STEPS", help="Between two entries of the training curve.", rich_help_panel=_CHOICE),
@@ -233,8 +249,11 @@ def finetune(
     best checkpoint), history.jsonl (the training curve), run.json (options,
     versions, documents, outcome), logs for TensorBoard, and checkpoints (the
     best and the last). A killed run goes on with --resume and the same options.
+    Before it trains, the command prints the labels with their documents, and the
+    files that were skipped. A model that has these labels already keeps its head.
 
-    Exit code: 0 when the model is written, 2 for wrong use or documents.
+    Exit code: 0 when the model is written, 2 for wrong use or documents or a full
+    disk, 130 after Ctrl-C, which prints the command that goes on.
 
     Example: nysformer finetune --model encoder --train train.jsonl --valid
     valid.jsonl --output runs/mails --epochs 5 --class-weights balanced
@@ -281,12 +300,18 @@ def finetune(
         eval_per_epoch=eval_per_epoch,
         eval_steps=eval_steps,
         best_metric=best_metric,
+        early_stopping=early_stopping,
         log_every=log_every,
         resume=resume,
         overwrite=overwrite,
     )
-    result = run(options, console=console)
-    end = "at the time limit" if result.stopped_by == "time" else "at the last step"
+    with saying_how_to_go_on(resume_command("finetune", ctx.meta[_TYPED])):
+        result = run(options, console=console)
+    end = {
+        "time": "at the time limit",
+        "early_stopping": f"early, {early_stopping} evaluations after the best one,",
+        "steps": "at the last step",
+    }[result.stopped_by]
     console.print(
         f"stopped {end} after {result.steps:,} steps, {result.tokens:,} tokens, {result.seconds:,.0f} s; "
         f"best checkpoint: step {result.best_step:,}",

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from nysformer.cli.output import new_table
+
 __all__ = ["inspect"]
 
 
@@ -22,7 +24,6 @@ def inspect(
     """
     from rich.console import Console
     from rich.filesize import decimal
-    from rich.table import Table
 
     from nysformer.inference.inspect import inspect as look
 
@@ -38,18 +39,18 @@ def inspect(
     say(f"attention: {found.attention_mode}: softmax for {exact}{beyond}")
     say(f"convolution: {'none' if found.conv_kernel_size is None else f'{found.conv_kernel_size} taps'}")
     say(f"positions: {'none, any length' if found.positions is None else f'{found.positions:,} tokens'}")
-    parts = Table("part", "parameters")
+    parts = new_table(console.width, "part", "parameters")
     parts.columns[1].justify = "right"
     for name, number in found.parameters.items():
         parts.add_row(name, f"{number:,}")
     console.print(parts)
-    costs = Table("tokens", "attention", "GFLOPs", "in attention", "activations", "")
+    costs = new_table(console.width, "tokens", "attention", "GFLOPs", "in attention", "activations", "")
     for cost in found.costs:
         past = "past the positions" if found.positions is not None and cost.tokens > found.positions else ""
         share = f"{cost.attention_share:.0%}"
         costs.add_row(f"{cost.tokens:,}", cost.attention, f"{cost.flops / 1e9:,.1f}", share, decimal(cost.memory), past)
     console.print(costs)
-    files = Table("file", "size")
+    files = new_table(console.width, "file", "size")
     for name, size in found.files:
         files.add_row(name, decimal(size))
     console.print(files)

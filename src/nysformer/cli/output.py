@@ -3,12 +3,17 @@
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nysformer.errors import NysformerError
 
-__all__ = ["UnknownCount", "check_outputs", "say_unknown"]
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["UnknownCount", "check_outputs", "new_table", "say_unknown"]
 
 _STDIN = Path("/dev/stdin")
+_FRAMED_WIDTH = 80
 
 
 def check_outputs(outputs: Iterable[Path | None], sources: Iterable[str], model: Path) -> None:
@@ -38,6 +43,17 @@ def check_outputs(outputs: Iterable[Path | None], sources: Iterable[str], model:
         seen.add(place)
 
 
+def new_table(width: int, *columns: str) -> "Table":
+    """A table for a terminal of that many columns: without lines where it is narrow, and never with a cell cut off."""
+    from rich.table import Table
+
+    narrow = width < _FRAMED_WIDTH
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False) if narrow else Table()
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
 class UnknownCount:
     """Counts documents of which more than half the tokens are unknown to the model's tokenizer."""
 
@@ -47,6 +63,9 @@ class UnknownCount:
 
     def add(self, source: str, line: int | None) -> None:
         """Count one more."""
+        from nysformer.data.records import shown
+
+        source = shown(source)
         self._documents += 1
         self._first = self._first or (source if line is None else f"{source}:{line}")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from nysformer.cli.output import UnknownCount, check_outputs
 from nysformer.cli.reading import AllFiles, Delimiter, Encoding, InputFormat, separator
 from nysformer.errors import NysformerError
 
@@ -95,7 +96,6 @@ def predict(
     Example: nysformer predict --model runs/mails mails.csv --keep id,title
     --top-k 3 --output answers.parquet
     """
-    from nysformer.cli.output import UnknownCount, check_outputs
     from nysformer.data.atomic import write_atomically
     from nysformer.data.reader import ReadLog, ReadOptions, check_columns, read_records
     from nysformer.data.records import RecordError

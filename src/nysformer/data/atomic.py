@@ -162,7 +162,10 @@ def check_parent(path: str | Path, *, exists: bool) -> None:
         NysformerError: a file stands where a folder should; a missing folder; one that cannot be written.
     """
     parent = Path(path).absolute().parent
-    above = next(folder for folder in (parent, *parent.parents) if os.path.lexists(folder))
+    try:
+        above = next(folder for folder in (parent, *parent.parents) if os.path.lexists(folder))
+    except ValueError as error:  # a zero byte in the name
+        raise NysformerError(f"{str(path)!r}: cannot be written ({error}); name another place") from error
     if not above.is_dir():
         raise NysformerError(f"{path}: cannot be written: {above} is not a folder; name another place")
     if exists and above != parent:

@@ -47,7 +47,7 @@ def hold_out(
     Example:
         >>> split = hold_out([0, 0, 0, 0, 1, 1], ["a", "b"], 0.4)
         >>> len(split.train), len(split.valid)
-        (3, 3)
+        (4, 2)
     """
     label_of = np.asarray(labels, dtype=np.int64)
     counts = np.bincount(label_of, minlength=len(names))

@@ -27,6 +27,8 @@ def read_json(binary: BinaryIO, source: str, encoding: str | None = None) -> Ite
             continue
         number, raw = item
         start = raw.removeprefix(b"\xef\xbb\xbf") if first else b""
+        if first and not start:  # a byte order mark alone
+            continue
         first = False
         if start.startswith(b"[") or start == b"{":
             pieces = [raw]

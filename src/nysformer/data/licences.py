@@ -18,6 +18,7 @@ import yaml
 from nysformer.data.atomic import write_atomically
 from nysformer.data.cache import read_record, write_record
 from nysformer.data.groups import near_duplicate_groups, split_by_group
+from nysformer.data.locks import lock_folder
 from nysformer.errors import NysformerError
 
 __all__ = [
@@ -216,7 +217,8 @@ def build_licence_corpus(output_dir: Path | str, seed: int = 0) -> LicenceCorpus
         seed: of the split by group.
 
     Raises:
-        NysformerError: if the package is absent or damaged, or `output_dir` cannot be written.
+        NysformerError: if the package is absent or damaged, if `output_dir` cannot be written, or if another process
+            is writing there.
     """
     directory = Path(output_dir)
     package = f"{PACKAGE} {_distribution().version}"
@@ -226,12 +228,13 @@ def build_licence_corpus(output_dir: Path | str, seed: int = 0) -> LicenceCorpus
         documents = read_licences(licence_data())
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            (directory / SPLIT_FILE).unlink(missing_ok=True)
         except OSError as error:
             raise NysformerError(
                 f"cannot write the corpus to {directory} ({error.strerror}); choose another"
             ) from error
-        split = _make(directory, recipe, documents)
+        with lock_folder(directory):
+            (directory / SPLIT_FILE).unlink(missing_ok=True)
+            split = _make(directory, recipe, documents)
     sides = [entry["split"] for entry in split["documents"].values()]
     return LicenceCorpus(
         directory=directory,

@@ -41,7 +41,7 @@ def read_whole(binary: BinaryIO, decoder: Decoder | None) -> Iterator[bytes | Wa
     """All bytes at once, after any number of `Waiting`.
 
     Raises:
-        UnreadableText: as `read_pieces`; a zero byte anywhere, unless the encoding has them.
+        UnreadableText: as `read_pieces`.
     """
     pieces = []
     for piece in read_pieces(binary, decoder):

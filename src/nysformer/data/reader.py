@@ -6,22 +6,22 @@ Training, evaluation and prediction read through here. `read_records` is lenient
 
 import gzip
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias, cast
+from typing import BinaryIO, TypeAlias, cast
 
-from nysformer.data.decoding import Decoder, UnreadableText, check_encoding
-from nysformer.data.formats import FORMATS, Format, format_of
+from nysformer.data.decoding import Decoder, UnreadableText
+from nysformer.data.formats import Format, format_of
 from nysformer.data.json_rows import read_json
 from nysformer.data.labels import UnusableLabel, normal_label
 from nysformer.data.lines import read_lines, read_whole
 from nysformer.data.markup import html_text
 from nysformer.data.parquet import parquet_columns, read_parquet
+from nysformer.data.reading import ReadLog, ReadOptions
 from nysformer.data.records import HOLDS_NOTHING, Item, Record, RecordError, Row, RowItem, Waiting, shown
-from nysformer.data.separated import check_delimiter, other_delimiter, read_separated, separated_columns
-from nysformer.data.sources import STDIN, File, check_sources, find_files, list_sources
+from nysformer.data.separated import other_delimiter, read_separated, separated_columns
+from nysformer.data.sources import STDIN, File, check_sources, find_files, list_sources, nothing
 from nysformer.errors import NysformerError
 
 __all__ = ["STDIN", "ReadLog", "ReadOptions", "Sources", "check_columns", "read_records", "read_strictly"]
@@ -31,96 +31,6 @@ Sources: TypeAlias = str | Path | Iterable[str | Path]
 
 _STDIN_NAME = "<stdin>"
 _EMPTY = "the document is empty"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadOptions:
-    """How documents are read.
-
-    Attributes:
-        text_column: the JSON key or the column that holds the text.
-        label_column: the one that holds the label; None where there are no labels.
-        group_column: the one whose value says which documents belong together; None where nothing does.
-        input_format: how to read every file and standard input, whatever their suffix (see `formats.Format`); None to
-            go by the suffix.
-        delimiter: between the cells of CSV, one character; None for a comma. TSV has tabs always.
-        encoding: of all text but Parquet's; None for UTF-8, and for HTML what the page says.
-        label_from: what labels a text file: the first folder below the source ("top"), or the folder it lies in
-            ("parent"). Where all files lie directly in the source, it is the source's own name.
-        all_files: read files of an unknown suffix, or of none, as text.
-    """
-
-    text_column: str = "text"
-    label_column: str | None = "label"
-    group_column: str | None = None
-    input_format: Format | None = None
-    delimiter: str | None = None
-    encoding: str | None = None
-    label_from: Literal["top", "parent"] = "top"
-    all_files: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
-
-        Raises:
-            NysformerError: with the field and what it may be.
-        """
-        for name in ("text_column", "label_column", "group_column", "delimiter", "encoding"):
-            value = getattr(self, name)
-            if not isinstance(value, str) and (value is not None or name == "text_column"):
-                raise NysformerError(f"{name}: {value!r} is of type {type(value).__name__}; give text")
-        if self.text_column in (self.label_column, self.group_column):
-            raise NysformerError(
-                f"text_column: {self.text_column!r} is the column of the label or group, too; name others"
-            )
-        if self.input_format not in (None, *FORMATS):
-            raise NysformerError(f"input_format: {self.input_format!r} is unknown; choose {', '.join(FORMATS)}")
-        if self.label_from not in ("top", "parent"):
-            raise NysformerError(f"label_from: {self.label_from!r} is unknown; choose top or parent")
-        if self.delimiter is not None:
-            check_delimiter(self.delimiter)
-        if self.encoding is not None:
-            object.__setattr__(self, "encoding", check_encoding(self.encoding))
-
-
-@dataclass(slots=True)
-class ReadLog:
-    """What a reading met; whole when the reading has ended.
-
-    Attributes:
-        files: that were opened.
-        documents: that were read.
-        skipped: entries of folders that were left out, by suffix or kind.
-        labels: documents by label.
-        normalized: labels that were read in another spelling: (as read, as counted) -> documents.
-        warnings: about what was read and looks wrong.
-    """
-
-    files: int = 0
-    documents: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
-    labels: Counter[str] = field(default_factory=Counter)
-    normalized: Counter[tuple[str, str]] = field(default_factory=Counter)
-    warnings: list[str] = field(default_factory=list)
-
-    def lines(self) -> list[str]:
-        """What the user should know, one line per subject; nothing where all was as it should be."""
-        lines = []
-        if self.skipped:
-            held = ", ".join(f"{count:,} {shown(name)}" for name, count in self.skipped.most_common())
-            lines.append(f"skipped: {held}")
-        if self.normalized:
-            (raw, name), _ = self.normalized.most_common(1)[0]
-            count = self.normalized.total()
-            lines.append(f"labels: {count:,} written otherwise, such as {raw!r} for {name!r}, count as one spelling")
-        if self.warnings:
-            more = f" ({len(self.warnings) - 1:,} more like it)" if len(self.warnings) > 1 else ""
-            lines.append(f"warning: {self.warnings[0]}{more}")
-        return lines
-
-    def label_table(self) -> list[tuple[str, int]]:
-        """Each label with its documents, the most frequent first."""
-        return sorted(self.labels.items(), key=lambda item: (-item[1], item[0]))
 
 
 def read_records(
@@ -214,9 +124,13 @@ def _unless_all_empty(items: Iterator[Item]) -> Iterator[Item]:
             yield from empty
         yield item
     if not found:
-        reason = empty[0].reason if empty[0].reason.endswith(HOLDS_NOTHING) else f"the file {HOLDS_NOTHING}"
-        others = "; nor do the others" if len(empty) > 1 else ""
-        raise NysformerError(f"{shown(empty[0].source)}: {reason}; name another{others}")
+        first = empty[0]
+        reason = first.reason if first.reason.endswith(HOLDS_NOTHING) else _nothing_in(first.source)
+        raise NysformerError(nothing(first.source, reason, others=len(empty) - 1))
+
+
+def _nothing_in(source: str) -> str:
+    return f"the {'input' if source == _STDIN_NAME else 'file'} {HOLDS_NOTHING}"
 
 
 def _is_empty(error: RecordError) -> bool:
@@ -318,8 +232,7 @@ class _Reading:
                     self.log.labels[item.label] += 1
             yield item
         if not found:
-            what = "the file" if source != _STDIN_NAME else "the input"
-            yield RecordError(source, None, f"{what} {HOLDS_NOTHING}")
+            yield RecordError(source, None, _nothing_in(source))
 
     def _file(self, file: File) -> Iterator[Item]:
         source, line = str(file.path), None
@@ -376,8 +289,7 @@ class _Reading:
                 text = decoder.decode(piece)
                 if "\0" in text:
                     raise UnreadableText("binary data (a zero byte in the text); extract its text first")
-            if piece:
-                yield self._from_file(text, source, None, label)
+            yield self._from_file(text, source, None, label)
 
     def _lines(self, binary: BinaryIO, source: str, label: str | None) -> Iterator[Item]:
         decoder = Decoder(self.options.encoding)
@@ -426,7 +338,7 @@ class _Reading:
             return RecordError(source, row.line, f"the document is empty (column {options.text_column!r} is null)")
         if isinstance(value, bytes):  # Parquet's binary columns
             try:
-                value = Decoder(None).decode(value)
+                value = Decoder(options.encoding).decode(value)
             except UnreadableText as error:
                 return RecordError(source, row.line, f"column {options.text_column!r} is {error}")
         if not isinstance(value, str):
@@ -438,7 +350,7 @@ class _Reading:
             source,
             row.line,
             label=row.values[cast(str, options.label_column)] if self.labelled else None,
-            group=None if group is None or group == "" else str(group),
+            group=None if group is None or group == "" or group != group else str(group),  # NaN is not itself
             decoder=Decoder(options.encoding) if kind in ("csv", "tsv") else None,
         )
         if isinstance(record, RecordError) or not self.columns:
@@ -489,7 +401,7 @@ def _not_unicode(value: str, decoder: Decoder | None) -> str | None:
 
 def _no_column(column: str, names: list[str], kind: Format) -> str:
     hint = other_delimiter(names, kind) if kind in ("csv", "tsv") else ""
-    return f"no column {column!r} (there are: {', '.join(names) or 'none'}){hint}"
+    return f"no column {column!r} (there are: {', '.join(map(shown, names)) or 'none'}){hint}"
 
 
 def _open(path: Path) -> BinaryIO:

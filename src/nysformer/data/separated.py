@@ -51,7 +51,7 @@ def separated_columns(
     with _Table(binary, source, kind, delimiter, encoding).open() as table:
         fault = table.read_header()
     if fault is not None:
-        raise NysformerError(f"{fault}; fix it")
+        raise NysformerError(str(fault))
     return [name for name in table.header if name]
 
 
@@ -129,7 +129,7 @@ class _Table:
     def read_header(self) -> RecordError | None:
         """Read the first row that is not blank; what is wrong with it."""
         cells: list[str] = []
-        while not cells:
+        while not cells or (len(cells) == 1 and not cells[0].strip()):
             self._lines.clear()
             try:
                 cells = next(self._reader)
@@ -147,7 +147,7 @@ class _Table:
                 start = next(place for place, character in enumerate(name) if "\udc80" <= character <= "\udcff")
                 return RecordError(self.source, line, f"malformed header: {self._decoder.reason(raw, start)}")
         if not any(names):
-            return RecordError(self.source, line, "malformed header: no column has a name")
+            return RecordError(self.source, line, "malformed header: no column has a name; name the columns")
         self.header = names
         return None
 
@@ -163,8 +163,8 @@ class _Table:
             except csv.Error as error:  # the reader goes on with the next line
                 yield self._fault(error, "row")
                 continue
-            if not cells:
-                continue
+            if not cells or (len(cells) == 1 < len(self.header) and not cells[0].strip()):
+                continue  # a blank line
             if len(cells) != len(self.header):
                 reason = f"malformed row: {len(cells)} cells under a header of {len(self.header)}{self._hint(cells)}"
                 yield RecordError(self.source, line, reason)
@@ -232,8 +232,7 @@ class _Table:
         """Whether a quoted cell looks like rows that two stray quotes made one."""
         if len(self._lines) < _LONG_CELL or len(self.header) < 2:
             return None
-        inner = self._lines[1:-1]
-        if all(line.count(self.delimiter) == len(self.header) - 1 for line in inner):
+        if all(line.count(self.delimiter) == len(self.header) - 1 for line in self._lines):
             lines = f"{len(self._lines):,} lines"
             return f"a quoted cell of {lines} looks like rows between two stray quotes; see whether it is one document"
         return None

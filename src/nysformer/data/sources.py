@@ -12,14 +12,19 @@ from nysformer.data.formats import SUFFIXES, Format, format_of, suffix_of
 from nysformer.data.records import HOLDS_NOTHING, RecordError, shown
 from nysformer.errors import NysformerError
 
-__all__ = ["STDIN", "File", "check_sources", "find_files", "list_sources"]
+__all__ = ["STDIN", "File", "check_sources", "find_files", "list_sources", "nothing"]
 
 STDIN = "-"
 """The source that means standard input."""
 
 _WHOLE_FILES: tuple[Format, ...] = ("text", "html", "lines")
 # Kinds of folder entry that are skipped, as a summary names them.
-_HIDDEN, _BROKEN, _LINKED, _SPECIAL = "hidden", "broken link", "link to a folder read already", "pipe, socket or device"
+_HIDDEN, _BROKEN, _LINKED, _SPECIAL = (
+    "hidden",
+    "broken link",
+    "link to a folder above or read already",
+    "pipe, socket or device",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ def check_sources(sources: Sequence[str], *, input_format: Format | None, all_fi
     Raises:
         NysformerError: one does not exist or, of an unknown kind, cannot have labels; all of them are empty.
     """
-    empty = []
+    empty: list[tuple[Path, str] | tuple[Path, str, str]] = []
     for source in sources:
         if source == STDIN:
             continue
@@ -75,7 +80,7 @@ def check_sources(sources: Sequence[str], *, input_format: Format | None, all_fi
             skipped: Counter[str] = Counter()
             found = find_files(source, input_format=input_format, all_files=all_files, skipped=skipped)
             if next(iter(found), None) is None:
-                empty.append(_empty_folder(path, skipped))
+                empty.append((path, f"the folder {HOLDS_NOTHING}", _remedy(skipped)))
             continue
         if stat.S_ISSOCK(status.st_mode) or stat.S_ISBLK(status.st_mode):
             raise NysformerError(f"{shown(path)}: a socket or a device; name a file or a folder")
@@ -85,9 +90,15 @@ def check_sources(sources: Sequence[str], *, input_format: Format | None, all_fi
                 "format with input_format, or read any file as text with all_files=True"
             )
         if stat.S_ISREG(status.st_mode) and status.st_size == 0:
-            empty.append(f"{shown(path)}: the file {HOLDS_NOTHING}; name another")
+            empty.append((path, f"the file {HOLDS_NOTHING}"))
     if len(empty) == len(sources):
-        raise NysformerError(empty[0] if len(empty) == 1 else f"{empty[0]}; nor do the other sources")
+        raise NysformerError(nothing(*empty[0], others=len(empty) - 1))
+
+
+def nothing(path: object, reason: str, remedy: str = "name another", *, others: int) -> str:
+    """The message of an error for sources that hold nothing at all."""
+    more = f", nor do the {others:,} other sources" if others else ""
+    return f"{shown(path)}: {reason}{more}; {remedy}"
 
 
 def find_files(
@@ -214,7 +225,8 @@ def _is_read_anyway(target: str, root: str) -> bool:
     return not any(part.startswith(".") for part in Path(target).relative_to(root).parts)
 
 
-def _empty_folder(path: Path, skipped: Counter[str]) -> str:
-    held = ", ".join(f"{count:,} {name}" for name, count in skipped.most_common(5))
-    about = f"skipped: {held}; name such files one by one, or read them as text with all_files=True" if held else ""
-    return f"{shown(path)}: the folder {HOLDS_NOTHING}; " + (about or "name another")
+def _remedy(skipped: Counter[str]) -> str:
+    if not skipped:
+        return "name another"
+    held = ", ".join(f"{count:,} {shown(name)}" for name, count in skipped.most_common(5))
+    return f"it skips {held}: read such files as text with all_files=True"

@@ -7,7 +7,9 @@ import datasets
 from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.encode import TextEncoder
+from nysformer.data.labels import UnusableLabel, normal_label
 from nysformer.data.quiet import no_progress_bars
+from nysformer.data.scratch import disk_errors
 from nysformer.errors import NysformerError
 
 __all__ = ["encode_labels", "label_table", "tokenize"]
@@ -28,7 +30,7 @@ def tokenize(dataset: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, max_
     Raises:
         NysformerError: `max_length` leaves no room beside the special tokens, or a document gives no token at all.
     """
-    with no_progress_bars():
+    with no_progress_bars(), disk_errors():
         return dataset.map(
             _tokenize,
             batched=True,
@@ -50,7 +52,7 @@ def _tokenize(batch: dict[str, Any], encode: TextEncoder) -> dict[str, Any]:
     columns: dict[str, Any] = {"input_ids": [], "length": [], "truncated": []}
     for source, encoded in zip(batch["source"], encode(batch["text"]), strict=True):
         if encoded is None:
-            raise NysformerError(f"{source}: the tokenizer finds no token in the document; mend or remove it")
+            raise NysformerError(f"{source}: the tokenizer finds no token in the document; fix or remove it")
         for name, values in columns.items():
             values.append(getattr(encoded, name))
     return columns
@@ -76,12 +78,14 @@ def encode_labels(dataset: datasets.Dataset, names: Sequence[str]) -> datasets.D
 
     Args:
         dataset: with the columns `label` and `source`.
-        names: the model's labels, from `label_table` of the training set.
+        names: the model's labels, from `label_table` of the training set. A model from elsewhere may spell them in
+            another way than `labels.normal_label`, by which the dataset's are spelled.
 
     Raises:
         NysformerError: a label that is not among the names, with the first document that carries it.
     """
-    index = {name: number for number, name in enumerate(names)}
+    index = {_normal(name): number for number, name in enumerate(names)}
+    index |= {name: number for number, name in enumerate(names)}
     unknown = set(dataset.unique("label")) - index.keys()
     if unknown:
         source, label = next(
@@ -90,11 +94,13 @@ def encode_labels(dataset: datasets.Dataset, names: Sequence[str]) -> datasets.D
             if label in unknown
         )
         known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+        same = next((name for name in names if name.casefold() == label.casefold()), None)
+        meant = f"; {same!r} differs only in case" if same is not None else ""
         raise NysformerError(
-            f"{source}: the label {label!r} is none of those the model is trained on ({known}); "
-            "mend the label, remove the document or add training documents for it"
+            f"{source}: the label {label!r} is none of those the model is trained on ({known}){meant}; "
+            "fix the label, remove the document or add training documents for it"
         )
-    with no_progress_bars():
+    with no_progress_bars(), disk_errors():
         return dataset.map(
             _encode,
             batched=True,
@@ -105,6 +111,13 @@ def encode_labels(dataset: datasets.Dataset, names: Sequence[str]) -> datasets.D
                 | {"labels": datasets.Value("int64")}
             ),
         )
+
+
+def _normal(name: str) -> str:
+    try:
+        return normal_label(name)
+    except UnusableLabel:
+        return name
 
 
 def _encode(batch: dict[str, Any], index: dict[str, int]) -> dict[str, Any]:

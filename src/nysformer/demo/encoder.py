@@ -9,6 +9,7 @@ from transformers import AutoTokenizer
 
 from nysformer import __version__
 from nysformer.data.cache import read_record, write_record
+from nysformer.data.folders import new_folder
 from nysformer.errors import NysformerError
 from nysformer.models import from_bert
 
@@ -24,12 +25,12 @@ ATTENTION_DROPOUT = 0.0
 def convert_minilm(directory: Path | str, *, max_position_embeddings: int = 4096, num_landmarks: int = 64) -> Path:
     """Write the encoder and its tokenizer to `directory`, a model folder, or leave what stands there if it is the same.
 
-    The folder appears whole: it is written beside its place and moved there.
+    The folder appears whole: it is written beside its place and moved there. Several processes may do so at once.
 
     Args:
         directory: replaced, if it holds another conversion.
         max_position_embeddings: tokens a document may have.
-        num_landmarks: landmarks a head for documents that MiniLM itself could not read, those of over 512 tokens.
+        num_landmarks: landmarks per head for documents that MiniLM itself could not read, those of over 512 tokens.
 
     Returns:
         `directory`.
@@ -52,14 +53,13 @@ def convert_minilm(directory: Path | str, *, max_position_embeddings: int = 4096
     encoder.config.attention_probs_dropout_prob = ATTENTION_DROPOUT
     tokenizer = AutoTokenizer.from_pretrained(source)
     tokenizer.model_max_length = max_position_embeddings
-    partial = directory.with_name(f".{directory.name}.partial")
+    shutil.rmtree(directory, ignore_errors=True)
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        encoder.save_pretrained(partial)
-        tokenizer.save_pretrained(partial)
-        write_record(partial / RECORD, recipe, sorted(path.name for path in partial.iterdir()))
-        shutil.rmtree(directory, ignore_errors=True)
-        partial.rename(directory)
-    except OSError as error:
-        raise NysformerError(f"cannot write the encoder to {directory} ({error.strerror}); choose another") from error
+        with new_folder(directory) as partial:
+            encoder.save_pretrained(partial)
+            tokenizer.save_pretrained(partial)
+            write_record(partial / RECORD, recipe, sorted(path.name for path in partial.iterdir()))
+    except NysformerError:
+        if read_record(directory / RECORD, recipe) is None:  # else another process made the same
+            raise
     return directory

@@ -2,10 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +12,31 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers.utils import logging
 
-from nysformer import __version__
-from nysformer.data.atomic import write_atomically
 from nysformer.data.encode import encode
+from nysformer.data.failures import write_failure
 from nysformer.data.licences import LicenceCorpus, build_licence_corpus, licence_text
+from nysformer.data.locks import holds_nothing, lock_folder
 from nysformer.data.quiet import no_progress_bars
 from nysformer.demo.baselines import majority_class, tfidf_svm
 from nysformer.demo.compare import comparison_table, verdict
 from nysformer.demo.encoder import convert_minilm
-from nysformer.demo.story import tell
+from nysformer.demo.example import choose_example
+from nysformer.demo.options import MODEL, RIVALS, VERSIONS_PER_GROUP, DemoOptions, DemoResult
+from nysformer.demo.results import RESULTS, write_results
 from nysformer.demo.thin import thin_groups
-from nysformer.errors import NysformerError
+from nysformer.errors import Interrupted, NysformerError
 from nysformer.inference.evaluate import evaluate
 from nysformer.inference.load import load_tokenizer
 from nysformer.inference.metrics import classification_metrics
 from nysformer.inference.predict import Prediction, Predictor
-from nysformer.report.page import render_page
+from nysformer.inference.weaknesses import zero_f1
+from nysformer.training.card import CARD
 from nysformer.training.finetune import finetune
 from nysformer.training.folder import RunFolder
-from nysformer.training.options import FinetuneOptions, FinetuneResult
+from nysformer.training.options import FinetuneOptions
 
 __all__ = ["MODEL", "RECIPE", "DemoOptions", "DemoResult", "run_demo", "train_and_compare"]
 
-MODEL = "nysformer"
-RIVALS = {
-    "TF-IDF, first 350 words": "TF-IDF + linear SVM on the first 350 words",
-    "TF-IDF, whole text": "TF-IDF + linear SVM on the whole text",
-}
 FIRST_WORDS = 350
 
 # How to use four minutes of two cores; docs/dev/LOG.md says what was tried.
@@ -56,55 +52,6 @@ RECIPE: dict[str, Any] = {
 }
 
 
-# The largest group of versions is a third of the corpus: what is past this many a group teaches the encoder little.
-VERSIONS_A_GROUP = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoOptions:
-    """The settings of the demo.
-
-    Attributes:
-        minutes: of fine-tuning, its validations included.
-        output: the folder for everything; it becomes a model folder.
-        seed: of the split by group, the new head, the order of documents and dropout.
-    """
-
-    minutes: float = 4.0
-    output: str = "runs/demo"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
-
-        Raises:
-            NysformerError: no time, or a negative seed.
-        """
-        if not self.minutes > 0:
-            raise NysformerError(f"minutes: {self.minutes} is not above 0; give the fine-tuning some time")
-        if self.seed < 0:
-            raise NysformerError(f"seed: {self.seed} is below 0; give 0 or more")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoResult:
-    """How the demo ended.
-
-    Attributes:
-        output: the model folder, with `metrics.json` and `report.html`.
-        systems: name -> the result of `classification_metrics` on the test documents, baselines first.
-        verdict: who won, in one sentence.
-        example: the classified licence: what it is, and the answer.
-        training: of the fine-tuning, see `FinetuneResult`.
-    """
-
-    output: Path
-    systems: Mapping[str, Mapping[str, Any]]
-    verdict: str
-    example: tuple[str, Prediction]
-    training: FinetuneResult
-
-
 def run_demo(options: DemoOptions, *, console: Console | None = None) -> DemoResult:
     """Build the licence corpus, convert the packaged MiniLM, and `train_and_compare` in `options.output`.
 
@@ -116,12 +63,14 @@ def run_demo(options: DemoOptions, *, console: Console | None = None) -> DemoRes
         console: where to say how it goes; None says nothing.
 
     Raises:
-        NysformerError: a package of the extra `demo` is missing; the folder holds something else, or cannot be written.
+        NysformerError: a package of the extra `demo` is missing; the folder holds something else, cannot be written, or
+            another process is writing there.
+        Interrupted: Ctrl-C, with what stands and how to go on.
     """
     console = console or Console(quiet=True)
     output = Path(options.output)
-    _check_output(output)
-    with _quiet_libraries():
+    with lock_folder(output), _going_on(output), _quiet_libraries():
+        _check_output(output)
         corpus = build_licence_corpus(output / "corpus", options.seed)
         counts = ", ".join(f"{split} {count:,}" for split, count in corpus.documents.items())
         total = sum(corpus.documents.values())
@@ -129,6 +78,25 @@ def run_demo(options: DemoOptions, *, console: Console | None = None) -> DemoRes
         encoder = convert_minilm(output / "encoder")
         console.print("encoder: all-MiniLM-L6-v2 as a Nyströmformer of 4,096 positions")
         return train_and_compare(corpus, encoder, options, console=console)
+
+
+@contextmanager
+def _going_on(output: Path) -> Iterator[None]:
+    """Let Ctrl-C, or a write that failed, say how to go on."""
+    how = "corpus and encoder stay as far as they are whole; start it again with the same options"
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"{output}: interrupted; {how}") from error
+    except Exception as error:
+        reason = write_failure(error)
+        if reason is None or (isinstance(error, OSError) and not _is_below(error.filename, output)):
+            raise
+        raise NysformerError(f"{output}: cannot be written ({reason}); once this is fixed, {how}") from error
+
+
+def _is_below(name: Any, folder: Path) -> bool:
+    return name is None or Path(str(name)).absolute().is_relative_to(folder.absolute())
 
 
 def train_and_compare(
@@ -151,13 +119,14 @@ def train_and_compare(
         recipe: fields of `FinetuneOptions`.
     """
     output = Path(options.output)
-    systems: dict[str, Mapping[str, Any]] = _baselines(corpus, encoder)
+    test = _rows(corpus.test)
+    systems, rival_answers = _baselines(corpus, test, encoder)
     console.print(f"baselines: fitted, on {corpus.documents['test']:,} documents of groups that training does not hold")
 
     shutil.rmtree(output / "training", ignore_errors=True)  # of a demo before, whole or killed
     thinned = output / "train-thinned.jsonl"
-    count = thin_groups(corpus.train, thinned, most=VERSIONS_A_GROUP, seed=options.seed)
-    console.print(f"fine-tuning: on {count:,} documents, at most {VERSIONS_A_GROUP} versions of a text")
+    count = thin_groups(corpus.train, thinned, most=VERSIONS_PER_GROUP, seed=options.seed)
+    console.print(f"fine-tuning: on {count:,} documents, at most {VERSIONS_PER_GROUP} versions of a text")
     training = finetune(
         FinetuneOptions(
             model=str(encoder),
@@ -170,31 +139,36 @@ def train_and_compare(
         ),
         console=console,
     )
-    for name in ("metrics.json", "report.html"):
+    for name in (*RESULTS, CARD):  # of an earlier model
         (output / name).unlink(missing_ok=True)
     RunFolder(output).publish(training.output / "checkpoints" / f"checkpoint-{training.best_step}")
     shutil.rmtree(training.output / "checkpoints")  # half a gigabyte of optimizer state; the demo is not resumed
 
+    mistakes: list[dict[str, Any]] = []
     with _bar(console) as on_progress:
-        systems[MODEL] = evaluate(output, [corpus.test], on_progress=on_progress)
+        systems[MODEL] = evaluate(output, [corpus.test], on_progress=on_progress, on_mistake=mistakes.append)
     example = _classify_a_licence(output)
     result = DemoResult(
         output=output,
         systems=systems,
         verdict=verdict(systems, MODEL, RIVALS),
         example=example,
+        test_example=_test_example(output, test, {row["line"] for row in mistakes}, rival_answers),
         training=training,
     )
-    _write(result, corpus, options, recipe)
+    write_results(result, corpus, options, recipe)
     console.print(comparison_table(systems, MODEL))
     console.print(result.verdict, style="bold", highlight=False)
+    weakness = zero_f1(systems[MODEL])
+    if weakness is not None:
+        console.print(f"{MODEL}: {weakness}", markup=False, highlight=False)
     return result
 
 
 def _check_output(output: Path) -> None:
     if output.exists() and not output.is_dir():
         raise NysformerError(f"{output}: a file stands where the demo's folder should be; name another with --output")
-    if output.is_dir() and any(output.iterdir()) and not (output / "corpus").is_dir():
+    if output.is_dir() and not holds_nothing(output) and not (output / "corpus").is_dir():
         raise NysformerError(f"{output}: the folder holds something else than a demo; name another with --output")
 
 
@@ -221,16 +195,22 @@ def _bar(console: Console) -> Iterator[Any]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def _rows(path: Path) -> tuple[list[str], list[str]]:
-    """Texts and labels of one of the corpus's files."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [row["text"] for row in rows], [row["label"] for row in rows]
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The documents of one of the corpus's files."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def _baselines(corpus: LicenceCorpus, encoder: Path) -> dict[str, Mapping[str, Any]]:
-    """The baselines' metrics on the test documents, whose lengths are in the encoder's tokens."""
-    train_texts, train_labels = _rows(corpus.train)
-    texts, labels = _rows(corpus.test)
+def _baselines(
+    corpus: LicenceCorpus, test: Sequence[Mapping[str, Any]], encoder: Path
+) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
+    """The baselines' metrics on the test documents, whose lengths are in the encoder's tokens; the best one's answers.
+
+    Returns:
+        The metrics of each baseline, and the labels that TF-IDF on the whole text gave.
+    """
+    train = _rows(corpus.train)
+    train_texts, train_labels = [row["text"] for row in train], [row["label"] for row in train]
+    texts, labels = [row["text"] for row in test], [row["label"] for row in test]
     names = sorted(set(train_labels) | set(labels))
     tokenizer = load_tokenizer(encoder)
     lengths = [document.length if document else 1 for document in encode(texts, tokenizer, tokenizer.model_max_length)]
@@ -241,7 +221,35 @@ def _baselines(corpus: LicenceCorpus, encoder: Path) -> dict[str, Mapping[str, A
         first: tfidf_svm(train_texts, train_labels, texts, names, words=FIRST_WORDS),
         whole: tfidf_svm(train_texts, train_labels, texts, names),
     }
-    return {name: classification_metrics(logits, targets, lengths, names) for name, logits in scores.items()}
+    metrics: dict[str, Mapping[str, Any]] = {
+        name: classification_metrics(logits, targets, lengths, names) for name, logits in scores.items()
+    }
+    return metrics, [names[index] for index in scores[whole].argmax(dim=-1).tolist()]
+
+
+def _test_example(
+    model: Path, test: Sequence[Mapping[str, Any]], mistakes: set[int], rival_answers: Sequence[str]
+) -> dict[str, Any]:
+    """One test document with its answers; `mistakes` are the lines that the model gets wrong, from 1."""
+    rival = list(RIVALS)[-1]
+    place, rule = choose_example(
+        [line not in mistakes for line in range(1, len(test) + 1)],
+        [answer == row["label"] for answer, row in zip(rival_answers, test, strict=True)],
+        model="the model",
+        rival=rival,
+    )
+    row = test[place]
+    answer = _answer(model, row["text"], row["id"])
+    return {
+        "document": row["id"],
+        "label": row["label"],
+        "predicted": answer.label,
+        "probabilities": answer.probabilities,
+        "length": answer.length,
+        "rule": rule,
+        "rival": rival,
+        "rival_predicted": rival_answers[place],
+    }
 
 
 def _classify_a_licence(model: Path) -> tuple[str, Prediction]:
@@ -251,28 +259,11 @@ def _classify_a_licence(model: Path) -> tuple[str, Prediction]:
         name, text = "this repository's LICENSE", (checkout / "LICENSE").read_text(encoding="utf-8")
     else:
         name, text = "Apache-2.0, as licensedcode-data has it", licence_text("apache-2.0")
+    return name, _answer(model, text, name)
+
+
+def _answer(model: Path, text: str, name: str) -> Prediction:
     answer = next(Predictor.from_pretrained(model).predict([text]))
     if not isinstance(answer, Prediction):
         raise NysformerError(f"{name} cannot be classified: {answer}")
-    return name, answer
-
-
-def _write(result: DemoResult, corpus: LicenceCorpus, options: DemoOptions, recipe: Mapping[str, Any]) -> None:
-    """`metrics.json` and `report.html`, each whole or not at all."""
-    name, answer = result.example
-    content = {
-        "verdict": result.verdict,
-        "systems": result.systems,
-        "example": {"document": name, **answer.to_dict()},
-        "options": asdict(options),
-        "recipe": {"versions_a_group": VERSIONS_A_GROUP, **recipe},
-        "training": {**asdict(result.training), "output": str(result.training.output)},
-        "versions": {package: metadata.version(package) for package in ("torch", "transformers", "scikit-learn")}
-        | {"nysformer": __version__, "corpus": corpus.package},
-    }
-    with write_atomically(result.output / "metrics.json") as file:
-        json.dump(content, file, indent=2, ensure_ascii=False)
-        file.write("\n")
-    history = (result.training.output / "history.jsonl").read_text(encoding="utf-8").splitlines()
-    with write_atomically(result.output / "report.html") as file:
-        file.write(render_page(tell(content, corpus, [json.loads(line) for line in history], MODEL)))
+    return answer

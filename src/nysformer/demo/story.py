@@ -20,7 +20,7 @@ def tell(metrics: Mapping[str, Any], corpus: LicenceCorpus, history: Sequence[Ma
     """
     total = sum(corpus.documents.values())
     training, options, recipe = metrics["training"], metrics["options"], metrics["recipe"]
-    systems, example = metrics["systems"], metrics["example"]
+    systems, example = metrics["systems"], metrics["test_example"]
     minutes = [(entry["seconds"] / 60, entry) for entry in history]
     probabilities = dict(sorted(example["probabilities"].items(), key=lambda item: -item[1]))
     return Report(
@@ -40,9 +40,11 @@ def tell(metrics: Mapping[str, Any], corpus: LicenceCorpus, history: Sequence[Ma
             for word, key in (("accuracy", "eval_accuracy"), ("macro-F1", "eval_macro_f1"))
         },
         example=Example(
-            f"The model's answer for {example['document']}: {example['label']} ({example['length']:,} tokens)",
+            f"One test document: {example['document']} ({example['label']}, {example['length']:,} tokens)",
             probabilities,
+            note=f"Chosen by rule: {example['rule']}. {_outcome(example)}",
         ),
+        log_every=recipe.get("log_every", 10),
         settings={
             "corpus": f"{corpus.package} (CC-BY-4.0); "
             + ", ".join(f"{split} {count:,}" for split, count in corpus.documents.items()),
@@ -68,6 +70,15 @@ def tell(metrics: Mapping[str, Any], corpus: LicenceCorpus, history: Sequence[Ma
             "The test documents are read up to 4,096 tokens; TF-IDF on the whole text reads them to the end.",
         ],
         footer="Where every document went, and why: corpus/split.json. The training curve: training/history.jsonl.",
+    )
+
+
+def _outcome(example: Mapping[str, Any]) -> str:
+    """What the model and its rival said of the example."""
+    verdict = "right" if example["predicted"] == example["label"] else "wrong"
+    return (
+        f"The model says {example['predicted']}, which is {verdict}; {example['rival']} says "
+        f"{example['rival_predicted']}. Below: the model's probabilities."
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -16,7 +17,8 @@ from nysformer.inference.card import write_card
 from nysformer.inference.load import TOKENIZERS, load_tokenizer
 from nysformer.models import NystromformerConfig
 from nysformer.models.opening import convert_source
-from nysformer.models.sources import Conversion, ConversionOptions, one_line
+from nysformer.models.settings import one_line, read_json
+from nysformer.models.sources import Conversion, ConversionOptions
 from nysformer.models.verification import Difference, verify
 
 __all__ = ["SAMPLE", "Converted", "convert"]
@@ -114,12 +116,19 @@ def _tokenizer(source: Path, given: str | Path | None) -> PreTrainedTokenizerBas
         if not any((name / file).is_file() for file in TOKENIZERS):
             raise NysformerError(f"{name}: no tokenizer in the folder; give --tokenizer, a folder or a hub name")
         config_file = name / "config.json"
-        if config_file.is_file() and NystromformerConfig.model_type in config_file.read_text(encoding="utf-8"):
+        if config_file.is_file() and _model_type(config_file) == NystromformerConfig.model_type:
             return load_tokenizer(name)
     try:
-        return AutoTokenizer.from_pretrained(str(name))
+        return AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises bare Exceptions
         raise NysformerError(f"{name}: no tokenizer can be read ({one_line(error)}); give --tokenizer") from error
+
+
+def _model_type(path: Path) -> Any:
+    try:
+        return read_json(path).get("model_type")
+    except NysformerError as error:
+        raise NysformerError(f"{path}: {error}; copy the folder again") from error
 
 
 def _card(folder: Path, conversion: Conversion, source: str, found: list[Difference]) -> None:

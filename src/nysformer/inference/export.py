@@ -5,6 +5,7 @@ Shapes: B batch, C choices (multiple choice only), N length; all of them free in
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from nysformer.data.folders import check_new_folder, new_folder
 from nysformer.errors import NysformerError
 from nysformer.inference.load import has_tokenizer, load_model, load_tokenizer
 from nysformer.models import NystromformerForMultipleChoice, NystromformerPreTrainedModel
+from nysformer.models.ranges import Flag
 
 __all__ = ["Exported", "Format", "export", "trace"]
 
@@ -89,6 +91,7 @@ def export(source: str | Path, output: str | Path, *, format: Format, token_type
     """
     if format not in FILES:
         raise NysformerError(f"format is {format!r}: choose {' or '.join(FILES)}")
+    Flag().read("token_types", token_types)
     if format == "onnx":
         _check_onnx()
     check_new_folder(output)
@@ -104,7 +107,10 @@ def export(source: str | Path, output: str | Path, *, format: Format, token_type
         if format == "onnx":
             run = _write_onnx(model, path, inputs, outputs)
         else:
-            torch.export.save(trace(model, inputs), path)
+            # By way of memory: where the disk is full, torch's own writer ends the process instead of raising an error.
+            whole = io.BytesIO()
+            torch.export.save(trace(model, inputs), whole)
+            path.write_bytes(whole.getbuffer())
             run = torch.export.load(path).module()
         lengths = tuple(sorted({min(length, model.config.max_position_embeddings) for length in CHECKED_LENGTHS}))
         difference = None if run is None else _compare(model, run, inputs, lengths)

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 
 from nysformer import models
 from nysformer.errors import NysformerError
+from nysformer.inference.adapters import adapter_base, is_adapter
 from nysformer.inference.load import TOKENIZERS, check_model
 from nysformer.models import NystromformerConfig
 from nysformer.models.cost import Cost, document_cost
+from nysformer.models.reading import check_shapes, read_config, stored_shapes
 
 __all__ = ["LENGTHS", "Inspection", "inspect"]
 
@@ -68,20 +69,20 @@ def inspect(folder: str | Path) -> Inspection:
         NysformerError: no model folder, not a Nyströmformer, or a configuration or header that cannot be read.
     """
     folder = Path(folder)
+    if is_adapter(folder):
+        raise NysformerError(
+            f"{folder}: an adapter, and inspect reads whole models: look at its base, {adapter_base(folder)}, or save "
+            "it merged: PeftModel.merge_and_unload().save_pretrained(new_folder)"
+        )
     check_model(folder)
-    try:
-        config = NystromformerConfig.from_pretrained(folder)
-        config.check()
-    except NysformerError:
-        raise
-    except (OSError, StrictDataclassError, TypeError, ValueError) as error:
-        line = " ".join(str(error).split())
-        raise NysformerError(f"{folder}: its config.json is not usable ({line}); mend it") from error
+    config = read_config(folder)
     names = [name for name in models.__all__ if name.startswith("NystromformerFor")]
     architecture = next(iter(config.architectures or []), "NystromformerModel")
-    with torch.device("meta"):
-        model = getattr(models, architecture if architecture in names else "NystromformerModel")(config)
+    kind = getattr(models, architecture if architecture in names else "NystromformerModel")
     stored, dtypes = _stored(folder)
+    check_shapes(folder, config, kind, stored_shapes(folder))
+    with torch.device("meta"):
+        model = kind(config)
     mode = config.resolved_attention_mode
     softmax_until = max(config.num_landmarks, config.softmax_max_length if mode == "auto" else 0)
     positions = config.max_position_embeddings if config.position_embedding_type == "absolute" else None

@@ -1,19 +1,16 @@
-"""A classifier and its tokenizer out of a model folder, checked: what is damaged or untrained never classifies."""
+"""Loads and checks models and tokenizers from folders; refuses damaged ones, and classifiers without a trained head."""
 
-import json
 import logging
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from nysformer.errors import NysformerError
+from nysformer.inference.adapters import ADAPTER, adapter_base, is_adapter, merge_adapter, saved_labels, task_class
 from nysformer.models import (
     NystromformerConfig,
     NystromformerForMaskedLM,
@@ -24,7 +21,12 @@ from nysformer.models import (
     NystromformerModel,
     NystromformerPreTrainedModel,
 )
+from nysformer.models.configuration import unusable
 from nysformer.models.foreign import FAMILIES
+from nysformer.models.labels import check_labels
+from nysformer.models.reading import check_shapes, read_config, stored_shapes
+from nysformer.models.settings import one_line, read_json
+from nysformer.models.sources import UNREADABLE
 
 __all__ = ["check_model", "has_tokenizer", "label_names", "load_classifier", "load_model", "load_tokenizer"]
 
@@ -38,20 +40,9 @@ MODELS: tuple[type[NystromformerPreTrainedModel], ...] = (
     NystromformerForQuestionAnswering,
 )
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+# Outputs as everything here reads them, whatever the folder's configuration asks for.
+_PLAIN_OUTPUT = {"return_dict": True, "output_hidden_states": False, "output_attentions": False}
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "vocab.json")
-
-# What the readers of configuration, safetensors and pickled weights raise on bytes that are none.
-_UNREADABLE = (
-    EOFError,
-    KeyError,
-    OSError,
-    RuntimeError,
-    SafetensorError,
-    StrictDataclassError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-)
 
 
 def check_model(source: str | Path, *, hub: bool = False) -> None:
@@ -66,6 +57,15 @@ def check_model(source: str | Path, *, hub: bool = False) -> None:
             one of another kind of model.
     """
     folder = Path(source)
+    if is_adapter(folder):
+        base = adapter_base(folder)
+        if not hub and not Path(base).exists():
+            raise NysformerError(
+                f"{folder}: the adapter was trained on {base}, which is no folder here; put it there, or correct "
+                f"base_model_name_or_path in {ADAPTER}"
+            )
+        check_model(base, hub=hub)
+        return
     if folder.is_dir():
         config = _folder_config(folder)
         if not any((folder / name).is_file() for name in WEIGHTS):
@@ -73,8 +73,10 @@ def check_model(source: str | Path, *, hub: bool = False) -> None:
     elif hub and not folder.exists():
         try:
             config, _ = NystromformerConfig.get_config_dict(str(source))
-        except _UNREADABLE as error:
-            raise NysformerError(f"{source}: no such folder, nor found on the hub ({_one_line(error)})") from error
+        except NysformerError as error:
+            raise unusable(source, error) from error
+        except UNREADABLE as error:
+            raise NysformerError(f"{source}: no such folder, nor found on the hub ({one_line(error)})") from error
     else:
         raise NysformerError(f"{source}: no such model folder; give the folder that `nysformer finetune` wrote")
     kind = config.get("model_type")
@@ -85,27 +87,27 @@ def check_model(source: str | Path, *, hub: bool = False) -> None:
         )
     if kind != NystromformerConfig.model_type:
         raise NysformerError(
-            f"{source}: the model's type is {kind!r}, not {NystromformerConfig.model_type!r}; give another"
+            f"{source}: by its config.json the model's type is {kind!r}, not {NystromformerConfig.model_type!r}; give "
+            "another model"
         )
 
 
 def _folder_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
+    if not path.exists():
+        raise NysformerError(f"{folder}: no config.json, so not a model folder; give one")
     try:
-        config = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise NysformerError(f"{folder}: no config.json, so not a model folder; give one") from error
-    except (OSError, ValueError) as error:
-        raise NysformerError(f"{path}: not valid JSON ({error}); copy or train the model again") from error
-    if not isinstance(config, dict):
-        raise NysformerError(f"{path}: not a JSON object; copy or train the model again")
-    return config
+        return read_json(path)
+    except NysformerError as error:
+        raise NysformerError(f"{path}: {error}; copy or train the model again") from error
 
 
 def has_tokenizer(source: str | Path) -> bool:
-    """Whether a model folder has a tokenizer inside; taken for granted for a name on the hub."""
+    """Whether a model folder, or an adapter's base, has a tokenizer inside; taken for granted for a name on the hub."""
     folder = Path(source)
-    return not folder.is_dir() or any((folder / name).is_file() for name in TOKENIZERS)
+    if not folder.is_dir() or any((folder / name).is_file() for name in TOKENIZERS):
+        return True
+    return is_adapter(folder) and has_tokenizer(adapter_base(folder))
 
 
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
@@ -115,17 +117,19 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
         source: a model folder, or the name of a model on the hub.
 
     Raises:
-        NysformerError: there is none, or it cannot be read.
+        NysformerError: there is none, or it cannot be read; a configuration with impossible values.
     """
     if not has_tokenizer(source):
         raise NysformerError(f"{source}: no tokenizer in the folder; save it there: tokenizer.save_pretrained(folder)")
+    # With the configuration in hand: its faults are its own, and AutoTokenizer would read it with transformers' class.
+    base = adapter_base(source) if is_adapter(source) else source
+    config = read_config(base)
+    if not any((Path(source) / name).is_file() for name in TOKENIZERS):
+        source = base
     try:
-        # With the configuration in hand: AutoTokenizer would read it with transformers' own class, which refuses some
-        # of what ours allows, such as no convolution.
-        config = NystromformerConfig.from_pretrained(str(source))
-        return AutoTokenizer.from_pretrained(str(source), config=config)
+        return AutoTokenizer.from_pretrained(str(source), config=config, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises bare Exceptions
-        raise NysformerError(f"{source}: its tokenizer cannot be read ({_one_line(error)}); save it anew") from error
+        raise NysformerError(f"{source}: its tokenizer cannot be read ({one_line(error)}); save it anew") from error
 
 
 def load_classifier(
@@ -134,7 +138,7 @@ def load_classifier(
     """A sequence classifier whose every weight came out of the checkpoint, in evaluation mode, on the CPU.
 
     Args:
-        source: a model folder.
+        source: a model folder, or that of a peft adapter, which is merged into the model it was trained on.
         hub: allow the name of a model on the hub.
         new_head: begin with a fresh head where the checkpoint has none or one of another size, to be trained.
         dtype: of the weights; None for float32.
@@ -145,7 +149,7 @@ def load_classifier(
             left over, or of other shapes than the configuration's; without `new_head`, no trained head.
     """
     config = _read_config(source, hub, overrides)
-    model, headless = _read_weights(NystromformerForSequenceClassification, source, config, dtype)
+    model, headless = _read_model(NystromformerForSequenceClassification, source, config, dtype)
     if headless and not new_head:
         raise NysformerError(
             f"{source}: no trained classification head of {config.num_labels} labels in the checkpoint "
@@ -168,9 +172,11 @@ def load_model(
     config = _read_config(source, hub, overrides)
     known = {kind.__name__: kind for kind in MODELS}
     name = (config.architectures or [NystromformerModel.__name__])[0]
+    if is_adapter(source):
+        name = task_class(source) or name
     if name not in known:
         raise NysformerError(f"{source}: its config.json names a {name}; one of {', '.join(known)} can be read")
-    model, headless = _read_weights(known[name], source, config, dtype)
+    model, headless = _read_model(known[name], source, config, dtype)
     if headless:
         raise NysformerError(
             f"{source}: the checkpoint of a {name} without its head ({min(headless)}); train or save it again"
@@ -180,20 +186,32 @@ def load_model(
 
 def _read_config(source: str | Path, hub: bool, overrides: dict[str, Any]) -> NystromformerConfig:
     check_model(source, hub=hub)
-    try:
-        config = NystromformerConfig.from_pretrained(str(source), **overrides)
-        config.check()
-    except NysformerError:
-        raise
-    except _UNREADABLE as error:
-        raise NysformerError(f"{source}: its config.json is not usable ({_one_line(error)}); mend it") from error
-    return config
+    if is_adapter(source):
+        return read_config(adapter_base(source), **{**_PLAIN_OUTPUT, **saved_labels(source), **overrides})
+    return read_config(source, **{**_PLAIN_OUTPUT, **overrides})
+
+
+def _read_model(
+    kind: type[Model], source: str | Path, config: NystromformerConfig, dtype: Any
+) -> tuple[Model, set[str]]:
+    """As `_read_weights`; of an adapter's folder, its base with the adapter merged."""
+    if not is_adapter(source):
+        return _read_weights(kind, source, config, dtype)
+    model, headless = _read_weights(kind, adapter_base(source), config, None)
+    merged, headless = merge_adapter(model, source, headless)
+    assert isinstance(merged, kind)
+    return merged if dtype is None else merged.to(dtype), headless
 
 
 def _read_weights(
     kind: type[Model], source: str | Path, config: NystromformerConfig, dtype: Any
 ) -> tuple[Model, set[str]]:
     """The model, and the weights of its head that the checkpoint does not have in that shape."""
+    try:
+        shapes = stored_shapes(source)
+    except NysformerError as error:
+        raise NysformerError(f"{source}: its weights cannot be read: {error}") from error
+    check_shapes(source, config, kind, shapes)
     try:
         with _quiet():
             model, info = kind.from_pretrained(
@@ -205,9 +223,9 @@ def _read_weights(
             )
     except NysformerError:
         raise
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise NysformerError(
-            f"{source}: its weights cannot be read ({_one_line(error)}); copy or train the model again"
+            f"{source}: its weights cannot be read ({one_line(error)}); copy or train the model again"
         ) from error
     missing = set(info["missing_keys"]) | {key for key, *_ in info["mismatched_keys"]}
     body = "" if kind is NystromformerModel else f"{kind.base_model_prefix}."
@@ -222,12 +240,13 @@ def _read_weights(
 
 
 def label_names(config: NystromformerConfig) -> list[str]:
-    """The names of a classifier's outputs, in their order."""
-    return [str(config.id2label[index]) for index in range(config.num_labels)]
+    """The names of a classifier's outputs, in their order.
 
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    Raises:
+        NysformerError: `config.id2label` does not name each of them, once.
+    """
+    check_labels(config.id2label)
+    return [config.id2label[index] for index in range(config.num_labels)]
 
 
 @contextmanager

@@ -1,19 +1,22 @@
 """The encoder's modules, with plain arguments. Torch only."""
 
 from nysformer.layers.attention import MAX_MAP_BYTES, SelfAttention
-from nysformer.layers.embeddings import Embeddings
+from nysformer.layers.convolution import HeadKernels
+from nysformer.layers.embeddings import Embeddings, table_rows
 from nysformer.layers.encoder import EncoderLayer
 from nysformer.layers.feed_forward import Intermediate, ResidualOutput
-from nysformer.layers.linear import Linear
+from nysformer.layers.linear import project
 from nysformer.layers.nystrom_attention import NystromAttention
 
 __all__ = [
     "MAX_MAP_BYTES",
     "Embeddings",
     "EncoderLayer",
+    "HeadKernels",
     "Intermediate",
-    "Linear",
     "NystromAttention",
     "ResidualOutput",
     "SelfAttention",
+    "project",
+    "table_rows",
 ]

@@ -10,9 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nysformer.errors import NysformerError
-from nysformer.layers.linear import Linear
+from nysformer.layers.convolution import HeadKernels
+from nysformer.layers.linear import is_plain_linear, project
 from nysformer.ops import (
     BLOCK_ROWS,
+    Implementation,
     Layout,
     attention_map,
     depthwise_convolution,
@@ -27,20 +29,6 @@ __all__ = ["MAX_MAP_BYTES", "SelfAttention"]
 MAX_MAP_BYTES = 8 * 2**30
 
 
-class HeadKernels(nn.Conv2d):
-    """A kernel a head, (H, 1, k, 1). Calling it gives the kernels, which the attention applies in its own layout.
-
-    It is called for them, rather than asked for its weight, so that whoever moves weights around a module's call finds
-    it like any other: offloading and sharding hang on that.
-    """
-
-    def __init__(self, num_heads: int, kernel_size: int) -> None:
-        super().__init__(num_heads, num_heads, (kernel_size, 1), groups=num_heads, bias=False)
-
-    def forward(self) -> Tensor:  # type: ignore[override]  # nothing is convolved here
-        return self.weight
-
-
 class SelfAttention(nn.Module):
     """Project to queries, keys and values, attend within each document, convolve the values.
 
@@ -52,6 +40,7 @@ class SelfAttention(nn.Module):
         conv_kernel_size: k, odd; None for no convolution.
         dropout: of attention probabilities, as `softmax_attention` and `nystrom_attention` apply it.
         pinv_iterations, per_head_start, softmax_max_length: as in `nystrom_attention`.
+        implementation: the same; it may be set at any time.
 
     Example:
         >>> attention = SelfAttention(32, 4, 8, num_landmarks=4, conv_kernel_size=3)
@@ -72,6 +61,7 @@ class SelfAttention(nn.Module):
         pinv_iterations: int = 6,
         per_head_start: bool = False,
         softmax_max_length: int = 0,
+        implementation: Implementation = "sdpa",
     ) -> None:
         super().__init__()
         self.num_heads = num_heads
@@ -81,9 +71,10 @@ class SelfAttention(nn.Module):
         self.pinv_iterations = pinv_iterations
         self.per_head_start = per_head_start
         self.softmax_max_length = softmax_max_length
-        self.query = Linear(hidden_size, num_heads * head_size)
-        self.key = Linear(hidden_size, num_heads * head_size)
-        self.value = Linear(hidden_size, num_heads * head_size)
+        self.implementation = implementation
+        self.query = nn.Linear(hidden_size, num_heads * head_size)
+        self.key = nn.Linear(hidden_size, num_heads * head_size)
+        self.value = nn.Linear(hidden_size, num_heads * head_size)
         self.conv = None if conv_kernel_size is None else HeadKernels(num_heads, conv_kernel_size)
 
     def forward(
@@ -107,13 +98,16 @@ class SelfAttention(nn.Module):
             The context in the shape of `hidden`, and the map or None.
 
         Raises:
-            NysformerError: a map past `MAX_MAP_BYTES`.
-            ValueError: a map of a dense batch.
+            NysformerError: a map past `MAX_MAP_BYTES`, or of a dense batch, which is what a compiled, exported or
+                transformed model runs.
         """
         query, (key, value) = self.project_query(hidden), self.project_key_value(hidden)
         if return_map:
             if not isinstance(documents, Layout):
-                raise ValueError("attention maps are made of packed rows: pass a Layout")
+                raise NysformerError(
+                    "attention maps are made of packed rows: pass a Layout; a model gives no output_attentions while "
+                    "it is compiled, exported or transformed by torch.func"
+                )
             return self._attend_by_map(query, key, value, documents, head_mask)
         if isinstance(documents, Layout):
             context = self._attend(query, key, value, offsets=documents)
@@ -156,23 +150,26 @@ class SelfAttention(nn.Module):
             num_landmarks=self.num_landmarks,
             pinv_iterations=self.pinv_iterations,
             per_head_start=self.per_head_start,
-            conv_weight=None if self.conv is None else self.conv(),
+            conv_weight=self._kernels(document),
         )
 
     def _attend_rows(self, rows: Tensor, layout: Layout) -> Tensor:
         return self._attend(self.project_query(rows), *self.project_key_value(rows), offsets=layout)
 
     def projects_linearly(self) -> bool:
-        """Whether the projections are linear layers."""
-        return all(isinstance(projection, nn.Linear) for projection in (self.query, self.key, self.value))
+        """Whether the projection of a mean is the mean of the projections; see `is_plain_linear`."""
+        return all(is_plain_linear(projection) for projection in (self.query, self.key, self.value))
 
     def project_query(self, hidden: Tensor) -> Tensor:
         """(..., E) to queries (..., H, D)."""
-        return self._split(self.query(hidden))
+        return self._split(project(self.query, hidden))
 
     def project_key_value(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """(..., E) to keys and values, each (..., H, D)."""
-        return self._split(self.key(hidden)), self._split(self.value(hidden))
+        return self._split(project(self.key, hidden)), self._split(project(self.value, hidden))
+
+    def _kernels(self, values: Tensor) -> Tensor | None:
+        return None if self.conv is None else self.conv(values)
 
     def _split(self, projected: Tensor) -> Tensor:
         return projected.unflatten(-1, (self.num_heads, self.head_size))
@@ -180,11 +177,18 @@ class SelfAttention(nn.Module):
     def _attend(
         self, query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = None, offsets: Layout | None = None
     ) -> Tensor:
-        conv_weight = None if self.conv is None else self.conv()
+        conv_weight = self._kernels(value)
         dropout_p = self.dropout if self.training else 0.0
         if self.num_landmarks is None:
             return softmax_attention(
-                query, key, value, mask=mask, offsets=offsets, conv_weight=conv_weight, dropout_p=dropout_p
+                query,
+                key,
+                value,
+                mask=mask,
+                offsets=offsets,
+                conv_weight=conv_weight,
+                dropout_p=dropout_p,
+                implementation=self.implementation,
             )
         return nystrom_attention(
             query,
@@ -198,6 +202,7 @@ class SelfAttention(nn.Module):
             softmax_max_length=self.softmax_max_length,
             conv_weight=conv_weight,
             dropout_p=dropout_p,
+            implementation=self.implementation,
         )
 
     def _attend_by_map(
@@ -215,6 +220,8 @@ class SelfAttention(nn.Module):
                 "nysformer.ops.attention_rows"
             )
         full = query.new_zeros(batch, self.num_heads, length, length, dtype=precision)
+        if layout.num_tokens == 0:
+            return self._attend(query, key, value, offsets=layout).flatten(-2), full
         queries, keys, values = (x.split(layout.lengths) for x in (query, key, value))
         for (row, columns), q, k in zip(places, queries, keys, strict=True):
             if len(q) > 0:
@@ -223,12 +230,13 @@ class SelfAttention(nn.Module):
                     heads = heads * head_mask.to(heads.dtype)[:, None, None]
                 # (H, n, n) spread to the document's rows and columns.
                 full.index_put_((row, self._heads(q), columns[:, None], columns), heads)
+        conv_weight = self._kernels(value)
         contexts = []
         for (row, columns), v in zip(places, values, strict=True):
             v = v.transpose(0, 1)
             heads = full[row, self._heads(v), columns[:, None], columns].to(v.dtype) @ v
-            if self.conv is not None and v.shape[1] > 0:
-                convolved = depthwise_convolution(v[None], self.conv())[0]
+            if conv_weight is not None and v.shape[1] > 0:
+                convolved = depthwise_convolution(v[None], conv_weight)[0]
                 heads = heads + (convolved if head_mask is None else convolved * head_mask.to(v.dtype)[:, None, None])
             contexts.append(heads.transpose(0, 1).flatten(-2))
         return torch.cat(contexts), full

@@ -6,7 +6,21 @@ from nysformer.layers.dropout import Dropout
 from nysformer.layers.watched import is_watched
 from nysformer.ops import BLOCK_ROWS, runs_in_blocks
 
-__all__ = ["Embeddings"]
+__all__ = ["Embeddings", "table_rows"]
+
+
+def table_rows(table: nn.Module | None) -> int | None:
+    """Rows of an embedding table, also of one that an adapter wraps; None where there is no table, or it cannot say.
+
+    Example:
+        >>> table_rows(nn.Embedding(10, 4))
+        10
+    """
+    rows = getattr(table, "num_embeddings", None)
+    if rows is None:
+        shape = getattr(getattr(table, "weight", None), "shape", None)
+        rows = shape[0] if shape else None
+    return rows
 
 
 class Embeddings(nn.Module):

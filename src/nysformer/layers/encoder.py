@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from nysformer.layers.attention import SelfAttention
 from nysformer.layers.feed_forward import Intermediate, ResidualOutput
 from nysformer.layers.watched import is_watched
-from nysformer.ops import BLOCK_ROWS, Layout, runs_in_blocks
+from nysformer.ops import BLOCK_ROWS, Layout, refuse_script, runs_in_blocks
 
 __all__ = ["EncoderLayer"]
 
@@ -51,6 +51,10 @@ class EncoderLayer(nn.Module):
         self.output = output
         self.chunk_size_feed_forward = chunk_size_feed_forward
 
+    def __prepare_scriptable__(self) -> None:
+        """Called by `torch.jit.script`; raises NysformerError."""
+        refuse_script()
+
     def forward(
         self,
         hidden: Tensor,
@@ -83,7 +87,9 @@ class EncoderLayer(nn.Module):
         return out
 
     def _is_open(self) -> bool:
-        """Whether the layer may be taken apart: nobody looks inside, and the attention is the one that can be."""
+        """Whether the layer may be run in pieces: no hook inside, and the attention is one that has `blocks`."""
+        if type(self.attention) is not AttentionBlock:
+            return False
         attention = self.attention.self
         known = isinstance(attention, SelfAttention) and type(attention).forward is SelfAttention.forward
         return known and not is_watched(*self.children())

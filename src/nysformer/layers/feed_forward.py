@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from nysformer.layers.dropout import Dropout
-from nysformer.layers.linear import Linear
+from nysformer.layers.linear import project
 from nysformer.ops import activate
 
 __all__ = ["Intermediate", "ResidualOutput"]
@@ -18,11 +18,11 @@ class Intermediate(nn.Module):
 
     def __init__(self, hidden_size: int, intermediate_size: int, activation: Activation) -> None:
         super().__init__()
-        self.dense = Linear(hidden_size, intermediate_size)
+        self.dense = nn.Linear(hidden_size, intermediate_size)
         self.activation = activation
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return activate(self.dense(hidden), self.activation)
+        return activate(project(self.dense, hidden), self.activation)
 
 
 class ResidualOutput(nn.Module):
@@ -30,9 +30,9 @@ class ResidualOutput(nn.Module):
 
     def __init__(self, in_size: int, hidden_size: int, *, layer_norm_eps: float, dropout: float) -> None:
         super().__init__()
-        self.dense = Linear(in_size, hidden_size)
+        self.dense = nn.Linear(in_size, hidden_size)
         self.LayerNorm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
         self.dropout = Dropout(dropout)
 
     def forward(self, hidden: Tensor, residual: Tensor) -> Tensor:
-        return self.LayerNorm(self.dropout(self.dense(hidden)) + residual)
+        return self.LayerNorm(self.dropout(project(self.dense, hidden)) + residual)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal, overload
+from typing import Literal, get_args, overload
 
 import torch
 import torch.nn.functional as F
@@ -16,14 +16,34 @@ from torch import Tensor, nn
 
 from nysformer.errors import NysformerError
 from nysformer.layers.attention import MAX_MAP_BYTES
-from nysformer.layers.linear import Linear
-from nysformer.ops import Layout, attention_factors, attention_rows, depthwise_convolution, nystrom_attention
+from nysformer.layers.convolution import HeadKernels
+from nysformer.layers.linear import project
+from nysformer.ops import (
+    Implementation,
+    Layout,
+    attention_factors,
+    attention_rows,
+    check_traceable,
+    depthwise_convolution,
+    is_recorded,
+    nystrom_attention,
+    refuse_script,
+)
 from nysformer.ops.front_padded import FrontPadded, front_padding
 from nysformer.ops.pinv import MAX_PINV_ITERATIONS
 
 __all__ = ["NystromAttention"]
 
 Factors = tuple[Tensor, Tensor, Tensor]
+
+
+class Projections(nn.Sequential):
+    """`torch.nn.Sequential`, its linear layers on the fast product."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        for module in self:
+            input = project(module, input)
+        return input
 
 
 class NystromAttention(nn.Module):
@@ -45,9 +65,11 @@ class NystromAttention(nn.Module):
         dropout: of the output.
         compat: the package's numbers, to 1e-5: front padding that is attended, uniform rows at masked places, one start
             of the inverse for the whole batch.
+        implementation: "sdpa" for torch's fused attention, "eager" for plain products, which have second derivatives on
+            every device; see `nysformer.ops.nystrom_attention`.
 
     Raises:
-        NysformerError: no landmark, an even kernel, or steps out of bounds.
+        NysformerError: no landmark, an even kernel, steps out of bounds, or another implementation.
 
     Example:
         >>> attention = NystromAttention(dim=64, dim_head=16, heads=4, num_landmarks=32)
@@ -73,6 +95,7 @@ class NystromAttention(nn.Module):
         dropout: float = 0.0,
         *,
         compat: bool = False,
+        implementation: Implementation = "sdpa",
     ) -> None:
         super().__init__()
         if num_landmarks < 1:
@@ -81,19 +104,22 @@ class NystromAttention(nn.Module):
             raise NysformerError(f"residual_conv_kernel is {residual_conv_kernel}: an odd kernel keeps the length")
         if not 1 <= pinv_iterations <= MAX_PINV_ITERATIONS:
             raise NysformerError(f"pinv_iterations is {pinv_iterations}: choose 1 to {MAX_PINV_ITERATIONS}")
+        if implementation not in get_args(Implementation):
+            raise NysformerError(f"implementation is {implementation!r}: choose 'sdpa' or 'eager'")
         self.heads = heads
         self.num_landmarks = num_landmarks
         self.pinv_iterations = pinv_iterations
         self.eps = eps
         self.compat = compat
+        self.implementation = implementation
         inner = heads * dim_head
-        self.to_qkv = Linear(dim, 3 * inner, bias=False)
-        self.to_out = nn.Sequential(Linear(inner, dim), nn.Dropout(dropout))
-        self.res_conv: nn.Conv2d | None = None
-        if residual:
-            kernel = (residual_conv_kernel, 1)
-            padding = (residual_conv_kernel // 2, 0)
-            self.res_conv = nn.Conv2d(heads, heads, kernel, padding=padding, groups=heads, bias=False)
+        self.to_qkv = nn.Linear(dim, 3 * inner, bias=False)
+        self.to_out = Projections(nn.Linear(inner, dim), nn.Dropout(dropout))
+        self.res_conv = HeadKernels(heads, residual_conv_kernel) if residual else None
+
+    def __prepare_scriptable__(self) -> None:
+        """Called by `torch.jit.script`; raises NysformerError."""
+        refuse_script()
 
     @overload
     def forward(
@@ -127,28 +153,47 @@ class NystromAttention(nn.Module):
             factors where asked for.
 
         Raises:
-            NysformerError: shapes that do not fit, a map past 8 GiB, or factors of a document of at most M tokens.
+            NysformerError: shapes that do not fit, a map past 8 GiB, factors of a document of at most M tokens,
+                `torch.jit.trace`, or a map asked of a compiled, exported or transformed module.
         """
         mask = self._check(x, mask)
         if self.compat:
             return self._compat(x, mask, return_attn, return_attn_matrices)
+        if is_recorded():
+            if return_attn or return_attn_matrices:
+                raise NysformerError("no compiled, exported or transformed (torch.func) module gives attention maps")
+            return self._dense(x, mask)
         layout = Layout.dense(*x.shape[:2]) if mask is None else Layout.from_mask(mask)
         query, key, value = self._project(layout.pack(x))
-        context = nystrom_attention(
-            query,
-            key,
-            value,
-            offsets=layout,
-            num_landmarks=self.num_landmarks,
-            pinv_iterations=self.pinv_iterations,
-            conv_weight=None if self.res_conv is None else self.res_conv.weight,
-        )
-        output = layout.unpack(self.to_out(context.flatten(-2)))
+        output = layout.unpack(self.to_out(self._attend(query, key, value, offsets=layout).flatten(-2)))
         if return_attn_matrices:
             return output, self._factors(query, key, layout)
         if return_attn:
             return output, self._rows(query, key, layout, range(x.shape[1]))
         return output
+
+    def _dense(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """`forward` without a shape that depends on the mask."""
+        if mask is not None:
+            x = x.masked_fill(~mask[..., None], 0.0)
+        query, key, value = (part.transpose(1, 2) for part in self._project(x))
+        output = self.to_out(self._attend(query, key, value, mask=mask).transpose(1, 2).flatten(-2))
+        return output if mask is None else output.masked_fill(~mask[..., None], 0.0)
+
+    def _attend(
+        self, query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = None, offsets: Layout | None = None
+    ) -> Tensor:
+        return nystrom_attention(
+            query,
+            key,
+            value,
+            mask=mask,
+            offsets=offsets,
+            num_landmarks=self.num_landmarks,
+            pinv_iterations=self.pinv_iterations,
+            conv_weight=None if self.res_conv is None else self.res_conv(value),
+            implementation=self.implementation,
+        )
 
     def attention_rows(self, x: Tensor, rows: Sequence[int] = (0,), mask: Tensor | None = None) -> Tensor:
         """What the tokens at `rows` attend to, a class token in front as a rule, in O((N + R) M).
@@ -179,6 +224,7 @@ class NystromAttention(nn.Module):
         return self._rows(query, key, layout, rows)
 
     def _check(self, x: Tensor, mask: Tensor | None) -> Tensor | None:
+        check_traceable()
         channels = self.to_qkv.in_features
         if x.dim() != 3 or x.shape[-1] != channels:
             raise NysformerError(f"x has shape {tuple(x.shape)}: pass (batch, tokens, {channels})")
@@ -190,7 +236,7 @@ class NystromAttention(nn.Module):
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(..., C) to queries, keys and values, each (..., H, D)."""
-        query, key, value = self.to_qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(-3)
+        query, key, value = project(self.to_qkv, x).unflatten(-1, (3, self.heads, -1)).unbind(-3)
         return query, key, value
 
     def _rows(self, query: Tensor, key: Tensor, layout: Layout, rows: Sequence[int]) -> Tensor:
@@ -235,9 +281,9 @@ class NystromAttention(nn.Module):
     ) -> Tensor | tuple[Tensor, Tensor] | tuple[Tensor, Factors]:
         """`forward` with the package's numbers."""
         parts, value = self._front_padded(x, mask)
-        context = parts.attend(value, self.pinv_iterations)
+        context = parts.attend(value, self.pinv_iterations, self.implementation)
         if self.res_conv is not None:
-            context = context + depthwise_convolution(value, self.res_conv.weight)
+            context = context + depthwise_convolution(value, self.res_conv(value))
         output = self.to_out(context.transpose(1, 2).flatten(-2))[:, -x.shape[1] :]
         if return_attn_matrices:
             return output, parts.factors(self.pinv_iterations)

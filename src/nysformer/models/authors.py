@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from nysformer.models.encoder import NystromformerModel, NystromformerPreTrained
 from nysformer.models.foreign import AUTHORS, to_ours
 from nysformer.models.heads import NystromformerForMaskedLM
 from nysformer.models.inputs import FIRST_POSITION
-from nysformer.models.sources import UNREADABLE, Conversion, ConversionOptions, one_line, parts, refuse_pickle
+from nysformer.models.settings import one_line, read_json
+from nysformer.models.sources import UNREADABLE, Conversion, ConversionOptions, parts, refuse_pickle
 
 __all__ = ["convert_authors"]
 
@@ -163,8 +163,8 @@ def _settings_beside(path: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        settings = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise NysformerError(f"{file}: not valid JSON ({error}); mend it or move it away") from error
-    model = settings.get("model") if isinstance(settings, dict) else None
+        settings = read_json(file)
+    except NysformerError as error:
+        raise NysformerError(f"{file}: {error}; fix it or move it away") from error
+    model = settings.get("model")
     return model if isinstance(model, dict) else {}

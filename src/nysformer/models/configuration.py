@@ -1,17 +1,19 @@
 """The configuration, and how the published softmax switch is read and written."""
 
 import os
+from pathlib import Path
 from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
-from transformers.activations import ACT2FN
 from transformers.utils import logging
 
 from nysformer.errors import NysformerError
-from nysformer.ops import MAX_PINV_ITERATIONS
+from nysformer.models.labels import inverse_labels
+from nysformer.models.no_convolution import MARK
+from nysformer.models.settings import check_file_values, check_values, one_line, read_json
 
-__all__ = ["AttentionMode", "NystromformerConfig"]
+__all__ = ["AttentionMode", "NystromformerConfig", "unusable"]
 
 logger = logging.get_logger(__name__)
 
@@ -21,6 +23,9 @@ AttentionMode = Literal["auto", "nystrom", "softmax"]
 @strict
 class NystromformerConfig(PreTrainedConfig):
     """The settings of a Nyströmformer, in the layout of the published checkpoints.
+
+    One of these is [uw-madison/nystromformer-512](https://huggingface.co/uw-madison/nystromformer-512). After
+    `register`, transformers writes the documentation of its own classes from this link.
 
     Args:
         vocab_size, hidden_size, num_hidden_layers, num_attention_heads, intermediate_size, hidden_act,
@@ -82,6 +87,80 @@ class NystromformerConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
         if self.pruned_heads is not None:  # JSON has string keys
             self.pruned_heads = {int(layer): sorted(heads) for layer, heads in self.pruned_heads.items()}
+        if getattr(self, MARK, False) is True and self.conv_kernel_size == 1:
+            self.conv_kernel_size = None
+        self._settle_labels()
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Any:
+        """Read a folder's configuration, or one on the hub, as transformers does.
+
+        Raises:
+            NysformerError: its file is not JSON, or has values of the wrong type.
+            OSError: no such folder, file or name.
+        """
+        file = Path(pretrained_model_name_or_path) / "config.json"
+        try:
+            if file.exists() and not file.is_file():  # a folder, say, which transformers takes for no file at all
+                raise NysformerError("it is not a file")
+            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        except NysformerError as error:
+            raise unusable(pretrained_model_name_or_path, error) from error
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """A configuration from the values of a file, and others that take the place of some.
+
+        Raises:
+            NysformerError: a value of the wrong type.
+        """
+        values = dict(config_dict)
+        if "num_labels" in kwargs or "id2label" in kwargs:  # the file's own labels go
+            for name in ("num_labels", "id2label", "label2id"):
+                values.pop(name, None)
+        inverse = inverse_labels(values.get("label2id"))
+        if inverse is None:
+            values.pop("label2id", None)
+        elif values.get("id2label") is None:
+            values["id2label"] = inverse
+        check_file_values(values, cls)
+        try:
+            made = super().from_dict(values, **kwargs)
+        except NysformerError:
+            raise
+        except Exception as error:  # strict fields, setters and converters each raise their own
+            raise NysformerError(one_line(error)) from error
+        (made[0] if isinstance(made, tuple) else made)._settle_labels()
+        return made
+
+    @classmethod
+    def _dict_from_json_file(cls, json_file: str | os.PathLike[str]) -> dict[str, Any]:
+        return cls._decode_special_floats(read_json(json_file))
+
+    def _settle_labels(self) -> None:
+        """`id2label` decides: `label2id` is made from it."""
+        labels: Any = getattr(self, "id2label", None)
+        if isinstance(labels, dict) and all(isinstance(name, str) for name in labels.values()):
+            if all(str(key).isdecimal() for key in labels):  # JSON has text
+                labels = {int(key): name for key, name in labels.items()}
+            inverse = {name: number for number, name in labels.items()}
+            given: Any = getattr(self, "label2id", None)
+            if given is not None and inverse.keys() == given.keys() and inverse != given:
+                logger.warning_once("label2id numbers the labels otherwise than id2label does: id2label is used")
+            self.id2label = labels
+            self.label2id = inverse
+
+    @property
+    def output_attentions(self) -> bool | None:
+        """Whether models return attention maps. With either implementation of the attention, unlike other models."""
+        return self._output_attentions
+
+    @output_attentions.setter
+    def output_attentions(self, value: bool | None) -> None:
+        self._output_attentions = value
+
+    def validate_output_attentions(self) -> None:
+        """Overrides transformers' check that maps are asked of "eager" models only."""
 
     @property
     def resolved_attention_mode(self) -> AttentionMode:
@@ -105,40 +184,20 @@ class NystromformerConfig(PreTrainedConfig):
         return [head for head in range(self.num_attention_heads) if head not in gone]
 
     def check(self) -> None:
-        """Refuse values no model can be built from, each with one line that names the mend.
+        """Refuse values no model can be built from; building or loading a model does so first.
 
         Raises:
-            NysformerError: the first value that does not work.
+            NysformerError: the first value that does not work, by its name, and what would.
         """
-        if getattr(self, "is_decoder", False) or self.add_cross_attention:
-            raise NysformerError(
-                "is_decoder / add_cross_attention: a Nyströmformer has no causal form, its segment means see the "
-                "future; set both to False"
-            )
-        if self.hidden_size % self.num_attention_heads != 0:
-            raise NysformerError(
-                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
-            )
-        if self.num_landmarks < 1:
-            raise NysformerError(f"num_landmarks is {self.num_landmarks}: at least 1 is needed")
-        if self.conv_kernel_size is not None and (self.conv_kernel_size < 1 or self.conv_kernel_size % 2 == 0):
-            raise NysformerError(f"conv_kernel_size is {self.conv_kernel_size}: it is odd, or None for no convolution")
-        if not 1 <= self.pinv_iterations <= MAX_PINV_ITERATIONS:
-            raise NysformerError(f"pinv_iterations is {self.pinv_iterations}: choose 1 to {MAX_PINV_ITERATIONS}")
-        if self.softmax_max_length < 0:
-            raise NysformerError(f"softmax_max_length is {self.softmax_max_length}: it is 0 or more tokens")
-        if self.hidden_act not in ACT2FN:
-            raise NysformerError(f"hidden_act {self.hidden_act!r} is not known: choose one of {', '.join(ACT2FN)}")
-        for layer, heads in (self.pruned_heads or {}).items():
-            if not 0 <= layer < self.num_hidden_layers or not set(heads) <= set(range(self.num_attention_heads)):
-                raise NysformerError(f"pruned_heads names layer {layer}, heads {heads}, which this model does not have")
-            if not self.heads_left(layer):
-                raise NysformerError(f"pruned_heads leaves layer {layer} without a head: keep at least one")
+        check_values(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """As saved: the published switch is written out, so that transformers reads the same mode."""
+        """As saved: the published switch, and what stands for no convolution, are written out for transformers."""
         values = super().to_dict()
         values["segment_means_seq_len"] = self.resolved_segment_means_seq_len
+        values.pop(MARK, None)
+        if self.conv_kernel_size is None:
+            values |= {"conv_kernel_size": 1, MARK: True}
         return values
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any) -> None:
@@ -152,7 +211,7 @@ class NystromformerConfig(PreTrainedConfig):
 
     def _unknown_to_transformers(self) -> list[str]:
         features = {
-            "conv_kernel_size=None (it refuses the folder)": self.conv_kernel_size is None,
+            "conv_kernel_size=None (written as a kernel of zeros)": self.conv_kernel_size is None,
             "pruned_heads": bool(self.pruned_heads),
             "inv_coeff_init_option=True": self.inv_coeff_init_option,
             f"pinv_iterations={self.pinv_iterations}": self.pinv_iterations != 6,
@@ -162,3 +221,8 @@ class NystromformerConfig(PreTrainedConfig):
             ),
         }
         return [name for name, used in features.items() if used]
+
+
+def unusable(source: str | os.PathLike[str], error: Exception) -> NysformerError:
+    """The error of a model whose config.json has that fault."""
+    return NysformerError(f"{os.fspath(source)}: its config.json is not usable: {one_line(error, 300)}")

@@ -11,17 +11,27 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import logging
 
 from nysformer.errors import NysformerError
-from nysformer.layers import Embeddings, EncoderLayer, Intermediate, ResidualOutput, SelfAttention
+from nysformer.layers import (
+    Embeddings,
+    EncoderLayer,
+    HeadKernels,
+    Intermediate,
+    ResidualOutput,
+    SelfAttention,
+    table_rows,
+)
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.guards import GuardedModel
-from nysformer.models.inputs import FIRST_POSITION, EncoderInputs
+from nysformer.models.inputs import FIRST_POSITION, EncoderInputs, check_tensors
 from nysformer.models.pruning import prune_layer
+from nysformer.ops import Implementation, check_traceable, is_recorded, refuse_script
 
 __all__ = ["NystromformerLayer", "NystromformerModel", "NystromformerPreTrainedModel", "activation_function"]
 
@@ -31,6 +41,22 @@ logger = logging.get_logger(__name__)
 def activation_function(name: str) -> Callable[[Tensor], Tensor]:
     """The activation of that name; `gelu_new` by its fused equal, the tanh form of GELU."""
     return nn.GELU(approximate="tanh") if name == "gelu_new" else ACT2FN[name]
+
+
+def attention_implementation(name: str | None) -> Implementation:
+    """The form of the attention products that `attn_implementation` names; None is the default, "sdpa".
+
+    Raises:
+        NysformerError: another name.
+    """
+    if name is None or name == "sdpa":
+        return "sdpa"
+    if name == "eager":
+        return "eager"
+    raise NysformerError(
+        f"attn_implementation is {name!r}: a Nyströmformer has 'sdpa' (the default) and 'eager' (plain products, for "
+        "second derivatives)"
+    )
 
 
 class NystromformerLayer(GradientCheckpointingLayer, EncoderLayer):
@@ -61,6 +87,7 @@ class NystromformerLayer(GradientCheckpointingLayer, EncoderLayer):
             pinv_iterations=config.pinv_iterations,
             per_head_start=config.inv_coeff_init_option,
             softmax_max_length=config.softmax_max_length if mode == "auto" else 0,
+            implementation=attention_implementation(config._attn_implementation),
         )
         projections = (
             ResidualOutput(
@@ -132,9 +159,45 @@ class NystromformerPreTrainedModel(GuardedModel):
     config_class = NystromformerConfig
     base_model_prefix = "nystromformer"
     supports_gradient_checkpointing = True
+    _supports_sdpa = True
     _no_split_modules = ["NystromformerLayer", "Embeddings"]  # noqa: RUF012
     # Old checkpoints carry these buffers.
     _keys_to_ignore_on_load_unexpected = [r"embeddings\.position_ids", r"embeddings\.token_type_ids"]  # noqa: RUF012
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, HeadKernels):
+            init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
+
+    def _check_and_adjust_attn_implementation(
+        self, attn_implementation: str | None, *args: Any, **kwargs: Any
+    ) -> str | None:
+        """Overrides transformers' method, which knows the kernels of other models.
+
+        A configuration that names none stays so: transformers' own Nyströmformer, which has no "sdpa", reads it too.
+        """
+        attention_implementation(attn_implementation)
+        return attn_implementation
+
+    def get_correct_attn_implementation(self, requested_attention: str | None, is_init_check: bool = False) -> str:
+        """The name that stands for the requested one: "sdpa" for None.
+
+        Raises:
+            NysformerError: neither "sdpa" nor "eager".
+        """
+        return attention_implementation(requested_attention)
+
+    @classmethod
+    def _can_set_attn_implementation(cls) -> bool:
+        return True  # the backbone reads the configuration at each call
+
+    def __prepare_scriptable__(self) -> None:
+        """Called by `torch.jit.script`.
+
+        Raises:
+            NysformerError: always.
+        """
+        refuse_script()
 
     def prune_heads(self, heads_to_prune: dict[int, list[int]]) -> None:
         """Remove attention heads for good, their convolution kernels too; saved and loaded with the configuration.
@@ -165,6 +228,16 @@ class NystromformerPreTrainedModel(GuardedModel):
             places = [place for place, head in enumerate(heads) if head in kept]
             prune_layer(self.base_model.encoder.layer[layer], places, head_size)
 
+    def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
+        """As transformers' method.
+
+        Raises:
+            NysformerError: an adapter wraps the token table, and would be lost.
+        """
+        if args or kwargs:
+            _check_unwrapped(self.get_input_embeddings(), "word_embeddings", "resize_token_embeddings")
+        return super().resize_token_embeddings(*args, **kwargs)
+
     def get_position_embeddings(self) -> nn.Embedding | None:
         """The position table, (max_position_embeddings + 2, E); None where the model has none."""
         return self.base_model.embeddings.position_embeddings
@@ -178,13 +251,14 @@ class NystromformerPreTrainedModel(GuardedModel):
                 stretches it, which moves every position and wants training.
 
         Raises:
-            NysformerError: fewer positions than now, another method, a model without positions, or one out of
-                `optimize`.
+            NysformerError: fewer positions than now, another method, a model without positions, one whose position
+                table an adapter wraps, or one out of `optimize`.
         """
         self._refuse_if_optimized("extended: extend")
         table = self.get_position_embeddings()
         if table is None:
             raise NysformerError("this model has no positions (position_embedding_type 'none'): any length works as is")
+        _check_unwrapped(table, "position_embeddings", "extend_positions")
         now = table.num_embeddings - FIRST_POSITION
         if max_position_embeddings < now:
             raise NysformerError(f"the position table holds {now}: it cannot shrink to {max_position_embeddings}")
@@ -209,6 +283,14 @@ class NystromformerPreTrainedModel(GuardedModel):
         self.extend_positions(new_num_position_embeddings)
 
 
+def _check_unwrapped(table: nn.Module, name: str, method: str) -> None:
+    if not isinstance(table, nn.Embedding):
+        raise NysformerError(
+            f"{name} is wrapped by an adapter ({type(table).__name__}), which {method} would drop: call it before the "
+            "adapter is added, or merge_and_unload first"
+        )
+
+
 class NystromformerModel(NystromformerPreTrainedModel):
     """The encoder without a head.
 
@@ -229,7 +311,6 @@ class NystromformerModel(NystromformerPreTrainedModel):
     """
 
     def __init__(self, config: NystromformerConfig) -> None:
-        config.check()
         super().__init__(config)
         absolute = config.position_embedding_type == "absolute"
         self.embeddings = Embeddings(
@@ -276,7 +357,9 @@ class NystromformerModel(NystromformerPreTrainedModel):
                 tokens do not exist, holes included; what stands there is never read.
             token_type_ids: (B, N) or (1, N); None for 0.
             position_ids: (B, N) or (1, N) rows of the position table, 2 .. max_position_embeddings + 1; None for each
-                token's place in its row, from 2 on.
+                token's place in its row, from 2 on. They rise within a document. Where they start over at the row's
+                first id a new document begins, as in the padding-free batches of `DataCollatorWithFlattening(
+                position_ids_start=2)`; compiled, exported and transformed models read one document per row.
             inputs_embeds: (B, N, E) in place of input_ids.
             output_attentions: also return each layer's map, (B, H, N, N), zero at masked rows and columns. O(N^2).
             output_hidden_states: also return the L + 1 hidden states, each (B, N, E).
@@ -287,10 +370,22 @@ class NystromformerModel(NystromformerPreTrainedModel):
             `BaseModelOutput`: last_hidden_state (B, N, E), exactly zero at masked places.
 
         Raises:
-            NysformerError: shapes or ids that do not fit, or a document past the position table.
+            NysformerError: shapes or ids that do not fit, a document past the position table, an implementation of
+                attention that there is not, or `torch.jit.trace`. Exported and transformed models check shapes only;
+                a compiled one stops with RuntimeError at position ids that are out of order.
         """
         config = self.config
-        if input_ids is not None and input_ids.dim() == 2 and input_ids.shape[1] > 0:
+        check_traceable()
+        check_tensors(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+            head_mask=head_mask,
+        )
+        self._follow_implementation()
+        if input_ids is not None and input_ids.dim() == 2 and input_ids.shape[1] > 0 and not is_recorded():
             self.warn_if_padding_and_no_attention_mask(input_ids, attention_mask)
         if inputs_embeds is not None and inputs_embeds.shape[-1] != config.hidden_size:
             raise NysformerError(
@@ -298,11 +393,10 @@ class NystromformerModel(NystromformerPreTrainedModel):
                 "the model's hidden_size"
             )
         inputs = EncoderInputs.read(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
-        table = self.embeddings.position_embeddings
         inputs.check_ranges(
-            self.embeddings.word_embeddings.num_embeddings,
-            None if table is None else table.num_embeddings,
-            config.type_vocab_size,
+            table_rows(self.embeddings.word_embeddings),
+            table_rows(self.embeddings.position_embeddings),
+            table_rows(self.embeddings.token_type_embeddings),
         )
         hidden = self.embeddings(
             inputs.input_ids,
@@ -318,6 +412,14 @@ class NystromformerModel(NystromformerPreTrainedModel):
             config.output_hidden_states if output_hidden_states is None else output_hidden_states,
         )
         return outputs if (config.return_dict if return_dict is None else return_dict) else outputs.to_tuple()
+
+    def _follow_implementation(self) -> None:
+        """Let the layers run what the configuration names now: `set_attn_implementation` only writes it there."""
+        implementation = attention_implementation(self.config._attn_implementation)
+        for layer in self.encoder.layer:
+            attention = getattr(layer.attention, "self", None)
+            if isinstance(attention, SelfAttention) and attention.implementation != implementation:
+                attention.implementation = implementation
 
     def _layer_head_masks(self, head_mask: Tensor) -> list[Tensor]:
         """(H,) or (L, H) to a mask a layer over the heads it still has."""

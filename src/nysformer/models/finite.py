@@ -28,12 +28,12 @@ def check_finite(tensors: Iterable[tuple[str, Tensor]], source: str) -> None:
         low, high = torch.aminmax(tensor.detach())  # NaN where there is one
         if bool(low.isfinite() & high.isfinite()):
             continue
-        what = "NaN" if bool(low.isnan()) else "infinite"
+        what = "NaN" if bool(low.isnan()) else "infinity"
         fix = "copy or train the model again"
-        if what == "infinite" and tensor.dtype in (torch.float16, torch.bfloat16):
+        if what == "infinity" and tensor.dtype in (torch.float16, torch.bfloat16):
             fix = "load it in a wider dtype (float32), or copy or train the model again"
         dtype = str(tensor.dtype).removeprefix("torch.")
-        raise NysformerError(f"{source}: the weight {name} holds {what} values in {dtype}; {fix}")
+        raise NysformerError(f"{source}: the weight {name} is not finite, it holds {what} in {dtype}; {fix}")
 
 
 def check_finite_model(model: nn.Module, source: str) -> None:

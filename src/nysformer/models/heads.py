@@ -22,10 +22,17 @@ from transformers.modeling_outputs import (
 )
 
 from nysformer.errors import NysformerError
-from nysformer.layers import Linear
+from nysformer.layers import project
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.encoder import NystromformerModel, NystromformerPreTrainedModel, activation_function
-from nysformer.models.inputs import batch_layout, first_tokens, read_mask, unpack_masked
+from nysformer.models.inputs import (
+    batch_layout,
+    check_one_document,
+    check_tensors,
+    first_tokens,
+    read_mask,
+    unpack_masked,
+)
 from nysformer.models.losses import IGNORED, cross_entropy, sequence_loss, span_loss
 
 __all__ = [
@@ -43,6 +50,8 @@ class HeadModel(NystromformerPreTrainedModel):
     output_class: type[ModelOutput]
     # `Trainer` then counts the labels of all batches it accumulates, and passes `num_items_in_batch`.
     accepts_loss_kwargs = True
+    # Whether documents may stand end to end in a row, told apart by their position ids.
+    reads_many_documents = False
 
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__(config)
@@ -91,7 +100,10 @@ class HeadModel(NystromformerPreTrainedModel):
         """The backbone's output, the head's logits, and the mask as bool."""
         outputs = self.nystromformer(attention_mask=attention_mask, return_dict=True, **inputs)
         hidden = outputs.last_hidden_state
-        mask = read_mask(attention_mask, (hidden.shape[0], hidden.shape[1]))
+        shape = (hidden.shape[0], hidden.shape[1])
+        mask = read_mask(attention_mask, shape)
+        if not self.reads_many_documents:
+            check_one_document(inputs["position_ids"], mask, shape)
         return outputs, self.logits(hidden, mask), mask
 
     def logits(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
@@ -112,6 +124,8 @@ class HeadModel(NystromformerPreTrainedModel):
 class TokenHeadModel(HeadModel):
     """A head that reads every real token: labels (B, N), -100 or masked where nothing is asked."""
 
+    reads_many_documents = True
+
     def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None, num_items: Tensor | int | None) -> Tensor:
         if labels.shape != logits.shape[:2]:
             raise NysformerError(f"labels have shape {tuple(labels.shape)}: pass {tuple(logits.shape[:2])}")
@@ -129,12 +143,12 @@ class PredictionTransform(nn.Module):
 
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__()
-        self.dense = Linear(config.hidden_size, config.hidden_size)
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         self.activation = activation_function(config.hidden_act)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return self.LayerNorm(self.activation(self.dense(hidden)))
+        return self.LayerNorm(self.activation(project(self.dense, hidden)))
 
 
 class LMPredictions(nn.Module):
@@ -143,11 +157,11 @@ class LMPredictions(nn.Module):
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__()
         self.transform = PredictionTransform(config)
-        self.decoder: nn.Linear = Linear(config.hidden_size, config.vocab_size)
+        self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return self.decoder(self.transform(hidden))
+        return project(self.decoder, self.transform(hidden))
 
 
 class MaskedLMHead(nn.Module):
@@ -203,13 +217,14 @@ class ClassificationHead(nn.Module):
 
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__()
-        self.dense = Linear(config.hidden_size, config.hidden_size)
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         self.activation = activation_function(config.hidden_act)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.out_proj = Linear(config.hidden_size, config.num_labels)
+        self.out_proj = nn.Linear(config.hidden_size, config.num_labels)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.out_proj(self.dropout(self.activation(self.dense(self.dropout(features)))))
+        hidden = self.activation(project(self.dense, self.dropout(features)))
+        return project(self.out_proj, self.dropout(hidden))
 
 
 class NystromformerForSequenceClassification(HeadModel):
@@ -241,11 +256,11 @@ class NystromformerForTokenClassification(TokenHeadModel):
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__(config)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.classifier = Linear(config.hidden_size, config.num_labels)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
 
     def logits(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        return on_tokens(lambda rows: self.classifier(self.dropout(rows)), hidden, mask)
+        return on_tokens(lambda rows: project(self.classifier, self.dropout(rows)), hidden, mask)
 
 
 class NystromformerForMultipleChoice(HeadModel):
@@ -256,8 +271,8 @@ class NystromformerForMultipleChoice(HeadModel):
 
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__(config)
-        self.pre_classifier = Linear(config.hidden_size, config.hidden_size)
-        self.classifier = Linear(config.hidden_size, 1)
+        self.pre_classifier = nn.Linear(config.hidden_size, config.hidden_size)
+        self.classifier = nn.Linear(config.hidden_size, 1)
         self.post_init()
 
     def forward(
@@ -275,6 +290,13 @@ class NystromformerForMultipleChoice(HeadModel):
         num_items_in_batch: Tensor | int | None = None,
     ) -> ModelOutput | tuple[Any, ...]:
         """As `HeadModel.forward`, with a dimension of choices after the batch."""
+        check_tensors(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+        )
         source, rank = (input_ids, 3) if input_ids is not None else (inputs_embeds, 4)
         if source is None or source.dim() != rank:
             raise NysformerError(
@@ -301,7 +323,7 @@ class NystromformerForMultipleChoice(HeadModel):
         return self._output(outputs, return_dict, loss=loss, logits=logits)
 
     def logits(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        return self.classifier(self.pre_classifier(first_tokens(hidden, mask)).relu())
+        return project(self.classifier, project(self.pre_classifier, first_tokens(hidden, mask)).relu())
 
 
 class NystromformerForQuestionAnswering(HeadModel):
@@ -315,7 +337,7 @@ class NystromformerForQuestionAnswering(HeadModel):
 
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__(config)
-        self.qa_outputs = Linear(config.hidden_size, 2)
+        self.qa_outputs = nn.Linear(config.hidden_size, 2)
         self.post_init()
 
     def forward(  # type: ignore[override]  # two kinds of labels instead of one
@@ -351,4 +373,4 @@ class NystromformerForQuestionAnswering(HeadModel):
         return self._output(outputs, return_dict, loss=loss, start_logits=start, end_logits=end)
 
     def logits(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        return on_tokens(self.qa_outputs, hidden, mask, fill=torch.finfo(hidden.dtype).min)
+        return on_tokens(lambda rows: project(self.qa_outputs, rows), hidden, mask, fill=torch.finfo(hidden.dtype).min)

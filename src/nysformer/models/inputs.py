@@ -1,4 +1,7 @@
-"""The door of a model: checks what the caller passes and packs the real tokens. No layer knows about padding.
+"""Checks what the caller of a model passes, and packs the real tokens. No layer knows about padding.
+
+While the model is exported or transformed (`is_recorded`), values cannot be checked, only shapes. A compiled model
+checks its position ids as it runs.
 
 Shapes: B batch, N padded length, T packed tokens, E hidden size.
 """
@@ -6,17 +9,42 @@ Shapes: B batch, N padded length, T packed tokens, E hidden size.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from nysformer.errors import NysformerError
-from nysformer.ops import Layout
+from nysformer.ops import Layout, is_recorded
 
-__all__ = ["EncoderInputs", "batch_layout", "first_tokens", "read_mask", "unpack_masked"]
+__all__ = [
+    "EncoderInputs",
+    "batch_layout",
+    "check_one_document",
+    "check_tensors",
+    "first_tokens",
+    "read_mask",
+    "unpack_masked",
+]
 
 # Position ids of a document start here: a published checkpoint's table has two rows before the first token's.
 FIRST_POSITION = 2
+
+
+def check_tensors(**inputs: object) -> None:
+    """Refuse arguments that are not tensors; None is passed over.
+
+    Raises:
+        NysformerError: the first that is none, by its name.
+    """
+    for name, value in inputs.items():
+        if value is None or isinstance(value, Tensor):
+            continue
+        kind = type(value).__name__
+        if kind == "Proxy":
+            raise NysformerError(f"{name} is symbolic: torch.fx.symbolic_trace cannot run this model; use torch.export")
+        raise NysformerError(f"{name} is a {kind}: pass a tensor")
 
 
 def read_mask(attention_mask: Tensor | None, shape: tuple[int, int]) -> Tensor | None:
@@ -35,7 +63,7 @@ def read_mask(attention_mask: Tensor | None, shape: tuple[int, int]) -> Tensor |
     mask = attention_mask.bool()
     if (
         attention_mask.dtype != torch.bool
-        and not torch.compiler.is_compiling()
+        and not is_recorded()
         and not torch.equal(mask.to(attention_mask.dtype), attention_mask)
     ):
         raise NysformerError("attention_mask holds values other than 0 and 1: pass 1 where a token is real, else 0")
@@ -43,8 +71,8 @@ def read_mask(attention_mask: Tensor | None, shape: tuple[int, int]) -> Tensor |
 
 
 def batch_layout(shape: tuple[int, int], mask: Tensor | None) -> Layout:
-    """Where the real tokens are; every place of the batch while compiling, where no shape may depend on data."""
-    if mask is None or torch.compiler.is_compiling():
+    """Where the real tokens are; every place of the batch while recorded, where no shape may depend on data."""
+    if mask is None or is_recorded():
         return Layout.dense(*shape)
     return Layout.from_mask(mask)
 
@@ -67,14 +95,15 @@ def first_tokens(hidden: Tensor, mask: Tensor | None) -> Tensor:
 
 @dataclass(frozen=True)
 class EncoderInputs:
-    """What the embeddings read: packed rows of all real tokens, or the whole batch while compiling.
+    """What the embeddings read: packed rows of all real tokens, or the whole batch while recorded.
 
     Attributes:
-        documents: the `Layout` of packed rows; while compiling the (B, N) mask, or None.
+        documents: the `Layout` of packed rows; while recorded the (B, N) mask, or None.
         layout: the way back to (B, N).
         mask: (B, N) bool, or None.
-        input_ids, inputs_embeds: (T,) or (T, E), one of the two; (B, N) or (B, N, E) while compiling.
+        input_ids, inputs_embeds: (T,) or (T, E), one of the two; (B, N) or (B, N, E) while recorded.
         position_ids, token_type_ids: as input_ids.
+        own_positions: whether the caller gave no position ids.
     """
 
     documents: Layout | Tensor | None
@@ -84,6 +113,7 @@ class EncoderInputs:
     inputs_embeds: Tensor | None
     position_ids: Tensor
     token_type_ids: Tensor
+    own_positions: bool
 
     @classmethod
     def read(
@@ -94,7 +124,7 @@ class EncoderInputs:
         position_ids: Tensor | None,
         inputs_embeds: Tensor | None,
     ) -> EncoderInputs:
-        """Check shapes and pack.
+        """Check shapes and pack. Position ids that start over within a row begin a new document there.
 
         Raises:
             NysformerError: both or neither of input_ids and inputs_embeds, or a shape that does not fit.
@@ -110,7 +140,7 @@ class EncoderInputs:
         shape = (source.shape[0], source.shape[1])
         mask = read_mask(attention_mask, shape)
         layout = batch_layout(shape, mask)
-        dense = torch.compiler.is_compiling()
+        dense = is_recorded()
 
         def place(x: Tensor) -> Tensor:
             if not dense:
@@ -120,6 +150,8 @@ class EncoderInputs:
 
         if position_ids is not None:
             positions = place(_spread(position_ids, shape, "position_ids"))
+            if not dense:
+                layout = _documents(layout, positions)
         elif dense:
             positions = place((torch.arange(shape[1], device=source.device) + FIRST_POSITION).expand(shape))
         else:
@@ -136,34 +168,109 @@ class EncoderInputs:
             inputs_embeds=None if inputs_embeds is None else place(inputs_embeds),
             position_ids=positions,
             token_type_ids=types,
+            own_positions=position_ids is None,
         )
 
-    def check_ranges(self, vocab_size: int, num_positions: int | None, type_vocab_size: int) -> None:
+    def check_ranges(self, vocab_size: int | None, num_positions: int | None, type_vocab_size: int | None) -> None:
         """Refuse ids outside the tables, real tokens only: what stands under the mask is never read.
 
+        Args:
+            vocab_size, num_positions, type_vocab_size: rows of the tables; None where there is none to read.
+
         Raises:
-            NysformerError: which id, the table's size, and the mend.
+            NysformerError: which id, the table's size, and the fix; or position ids that do not rise in a document.
         """
-        if torch.compiler.is_compiling() or self.layout.num_tokens == 0:
+        if is_recorded():
+            if torch.compiler.is_dynamo_compiling() and not self.own_positions:
+                self._assert_positions(0 if num_positions is None else FIRST_POSITION)
+            return
+        if self.layout.num_tokens == 0:
             return
         if num_positions is not None:
-            last = int(self.position_ids.max())
+            first, last = (int(bound) for bound in self.position_ids.aminmax())
             if last >= num_positions:
                 length = last - FIRST_POSITION + 1
                 raise NysformerError(
                     f"a document reaches token {length}, and the position table holds {num_positions - FIRST_POSITION}:"
                     f" truncate it, or call model.extend_positions({length}) first"
                 )
-            if int(self.position_ids.min()) < 0:
-                raise NysformerError("position_ids holds negative numbers: they are rows of the table, from 2 on")
-        for name, ids, size, mend in (
+            if first < FIRST_POSITION:
+                found = "negative numbers" if first < 0 else first
+                raise NysformerError(
+                    f"position_ids holds {found}: they are rows of the table and start at {FIRST_POSITION}; add "
+                    f"{FIRST_POSITION} to 0-based ids (DataCollatorWithFlattening: position_ids_start={FIRST_POSITION})"
+                )
+        if not self.own_positions:
+            falls = _falls(self.layout, self.position_ids, or_stay=True)
+            if bool(falls.any()):
+                place = int(falls.to(torch.uint8).argmax())
+                before, after = self.position_ids[place : place + 2].tolist()
+                raise NysformerError(
+                    f"position_ids go from {before} to {after} within a row: they rise within a document, and all "
+                    "documents of one row start at the same id; pass one document per row, padded, with its "
+                    "attention_mask"
+                )
+        for name, ids, size, fix in (
             ("input_ids", self.input_ids, vocab_size, "this model's vocabulary; is the tokenizer another model's?"),
             ("token_type_ids", self.token_type_ids, type_vocab_size, "type_vocab_size"),
         ):
-            if ids is not None and not 0 <= int(ids.min()) <= int(ids.max()) < size:
+            if ids is not None and size is not None and not 0 <= int(ids.min()) <= int(ids.max()) < size:
                 raise NysformerError(
-                    f"{name} holds {int(ids.min())} to {int(ids.max())}, outside 0 to {size - 1}: {mend}"
+                    f"{name} holds {int(ids.min())} to {int(ids.max())}, outside 0 to {size - 1}: {fix}"
                 )
+
+    def _assert_positions(self, first: int) -> None:
+        """Let the compiled program itself stop at position ids that are refused, or begin a second document.
+
+        The dense form reads one document per row and would mix them.
+        """
+        previous = F.pad(self.position_ids.cummax(dim=1).values[:, :-1], (1, 0), value=first - 1)
+        rising = self.position_ids > previous  # masked places hold zeros
+        torch._assert_async(
+            (rising if self.mask is None else rising | ~self.mask).all(),
+            f"position_ids start at {first} or later and rise within a row: a compiled model reads one document per "
+            "row",
+        )
+
+
+def check_one_document(position_ids: Tensor | None, mask: Tensor | None, shape: tuple[int, int]) -> None:
+    """Refuse rows of several documents, for heads that answer once per row.
+
+    Raises:
+        NysformerError: position ids that start over within a row.
+    """
+    if position_ids is None or is_recorded():
+        return
+    layout = batch_layout(shape, mask)
+    if _documents(layout, layout.pack(_spread(position_ids, shape, "position_ids"))) is not layout:
+        raise NysformerError(
+            "position_ids start over within a row, so it holds several documents, and this head answers once per row: "
+            "pass one document per row, padded, with its attention_mask (DataCollatorWithPadding)"
+        )
+
+
+def _documents(layout: Layout, positions: Tensor) -> Layout:
+    """The layout with rows cut where their (T,) position ids fall back to the row's first id.
+
+    This is how padding-free batches mark their documents (transformers' `DataCollatorWithFlattening`).
+    """
+    falls = _falls(layout, positions)
+    if not bool(falls.any()):
+        return layout
+    lengths = torch.tensor(layout.lengths, device=positions.device)
+    real = lengths[lengths > 0]
+    first = positions[real.cumsum(0) - real].repeat_interleave(real)
+    starts = (falls & (positions[1:] == first[1:])).nonzero()[:, 0] + 1
+    bounds = sorted({*layout.offsets, *starts.tolist()})
+    return Layout([end - start for start, end in pairwise(bounds)], shape=layout.shape, index=layout.index)
+
+
+def _falls(layout: Layout, positions: Tensor, *, or_stay: bool = False) -> Tensor:
+    """(T - 1,) bool: where the next token of a document has a smaller position id, or the same one."""
+    step = positions.diff()
+    falls = step <= 0 if or_stay else step < 0
+    bounds = [bound - 1 for bound in layout.offsets if 0 < bound < len(positions)]
+    return falls.index_fill(0, torch.tensor(bounds, dtype=torch.int64, device=positions.device), False)
 
 
 def _spread(ids: Tensor, shape: tuple[int, int], name: str) -> Tensor:

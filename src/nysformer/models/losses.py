@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nysformer.errors import NysformerError
+from nysformer.ops import is_recorded
 
 __all__ = ["IGNORED", "cross_entropy", "sequence_loss", "span_loss"]
 
@@ -26,7 +27,7 @@ def cross_entropy(logits: Tensor, labels: Tensor, num_items: Tensor | int | None
     if labels.numel() != logits.shape[:-1].numel():
         raise NysformerError(f"labels of shape {tuple(labels.shape)} do not fit logits of shape {tuple(logits.shape)}")
     labels, classes = labels.flatten().long(), logits.shape[-1]
-    if not torch.compiler.is_compiling() and bool(((labels != IGNORED) & ((labels < 0) | (labels >= classes))).any()):
+    if not is_recorded() and bool(((labels != IGNORED) & ((labels < 0) | (labels >= classes))).any()):
         raise NysformerError(
             f"labels hold {int(labels.min())} to {int(labels.max())}, and there are {classes} classes, 0 to "
             f"{classes - 1}: is num_labels too small? ({IGNORED} is ignored)"

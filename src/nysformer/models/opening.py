@@ -11,11 +11,13 @@ from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, PreTrained
 from nysformer.errors import NysformerError
 from nysformer.models import heads
 from nysformer.models.authors import convert_authors
-from nysformer.models.configuration import NystromformerConfig
+from nysformer.models.configuration import NystromformerConfig, unusable
 from nysformer.models.conversion import convert_encoder, family_of, head_is_ours
 from nysformer.models.encoder import NystromformerModel
 from nysformer.models.foreign import FAMILIES, to_ours
-from nysformer.models.sources import UNREADABLE, Conversion, ConversionOptions, one_line, parts, refuse_pickle
+from nysformer.models.reading import check_shapes, read_config, stored_shapes
+from nysformer.models.settings import one_line, read_json
+from nysformer.models.sources import UNREADABLE, Conversion, ConversionOptions, parts, refuse_pickle
 
 __all__ = ["convert_source"]
 
@@ -34,12 +36,14 @@ def convert_source(source: str | Path, options: ConversionOptions) -> Conversion
     path, name = Path(source), str(source)
     if path.is_file():
         return convert_authors(path, options)
+    if (path / "adapter_config.json").is_file():
+        raise NysformerError(
+            f"{name}: an adapter, and convert reads whole models: save it merged first, "
+            "PeftModel.merge_and_unload().save_pretrained(new_folder)"
+        )
     if path.exists() and not (path / "config.json").is_file():
         raise NysformerError(f"{name}: no config.json in the folder; name a model folder or a checkpoint file")
-    try:
-        settings, _ = PreTrainedConfig.get_config_dict(name)
-    except UNREADABLE as error:
-        raise NysformerError(f"{name}: no such folder, nor found on the hub ({one_line(error)})") from error
+    settings = _settings(path)
     kind = settings.get("model_type")
     if kind != NystromformerConfig.model_type and kind not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
@@ -52,12 +56,29 @@ def convert_source(source: str | Path, options: ConversionOptions) -> Conversion
         return _encoder(name, options)
     except NysformerError:
         raise
-    except UNREADABLE as error:
+    except Exception as error:  # nor is what its model does
         raise NysformerError(f"{name}: cannot be read ({one_line(error)}); copy the checkpoint again") from error
 
 
+def _settings(path: Path) -> dict[str, Any]:
+    """What config.json says there, in a folder or on the hub."""
+    if path.exists():
+        try:
+            return read_json(path / "config.json")
+        except NysformerError as error:
+            raise unusable(path, error) from error
+    try:
+        settings, _ = PreTrainedConfig.get_config_dict(str(path))
+    except UNREADABLE as error:
+        raise NysformerError(f"{path}: no such folder, nor found on the hub ({one_line(error)})") from error
+    return settings
+
+
 def _encoder(name: str, options: ConversionOptions) -> Conversion:
-    config = AutoConfig.from_pretrained(name)
+    try:
+        config = AutoConfig.from_pretrained(name)
+    except Exception as error:  # what a foreign configuration raises is not known beforehand
+        raise unusable(name, error) from error
     family = family_of(config, name)
     loading = _loading(options)
     reference, info = AutoModelForMaskedLM.from_pretrained(name, **loading)
@@ -95,18 +116,21 @@ def _nystromformer(name: str, options: ConversionOptions) -> Conversion:
     """Landmarks turned on; whatever head it has stays."""
     if options.conv_kernel_size is not None:
         raise NysformerError(f"{name}: conv_kernel_size is given, but a Nyströmformer keeps its own; leave it out")
-    before = NystromformerConfig.from_pretrained(name)
-    before.check()
+    try:
+        before = read_config(name)
+    except NysformerError as error:
+        raise NysformerError(f"{name}: cannot be read, {str(error).removeprefix(f'{name}: ')}") from error
     mode, length = before.resolved_attention_mode, before.resolved_segment_means_seq_len
     overrides: dict[str, Any] = {"attention_mode": "auto"}
     overrides |= {"num_landmarks": options.num_landmarks} if options.num_landmarks else {}
     overrides |= {} if options.softmax_max_length is None else {"softmax_max_length": options.softmax_max_length}
-    config = NystromformerConfig.from_pretrained(name, **overrides)
+    config = read_config(name, **overrides)
     loading = _loading(options)
     architecture = (before.architectures or [NystromformerModel.__name__])[0]
     known = {"NystromformerModel": NystromformerModel, **{each: getattr(heads, each) for each in heads.__all__}}
     if architecture not in known:
         raise NysformerError(f"{name} is a {architecture}: only {', '.join(known)} can be converted")
+    check_shapes(name, config, known[architecture], stored_shapes(name))
     model, info = known[architecture].from_pretrained(name, config=config, **loading)
     if info["missing_keys"]:
         raise NysformerError(f"{name}: the weight {min(info['missing_keys'])} is missing; copy the checkpoint again")

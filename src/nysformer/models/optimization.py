@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from nysformer.errors import NysformerError
-from nysformer.layers import Linear
 from nysformer.layers.fused import Int8Linear, PackedLinear, can_quantize, dense_projections, fuse_layer
 from nysformer.layers.watched import is_watched
 from nysformer.models.encoder import NystromformerPreTrainedModel
 from nysformer.models.finite import check_finite_model
-from nysformer.ops import can_pack
+from nysformer.ops import can_pack, pays_to_pack
 
 __all__ = ["Precision", "optimize"]
 
@@ -35,7 +34,8 @@ def optimize(
     """Prepare a model for inference on this machine's CPU.
 
     Keys and values become one product, weights are packed for the processor once, and activations run inside the
-    products. Numbers stay those of the model in that dtype, but for rounding.
+    products. Numbers stay those of the model in that dtype, but for rounding. Float32 weights stay as they are on a
+    processor where PyTorch's own product is clearly faster than the packed one (`nysformer.ops.pays_to_pack`).
 
     Args:
         model: any nysformer model; it is left as it is.
@@ -74,7 +74,7 @@ def optimize(
         raise NysformerError("this PyTorch has no int8 products (the oneDNN engine): leave quantize away")
     fast = copy.deepcopy(model).eval().requires_grad_(False).to(precision)
     check_finite_model(fast, type(model).__name__)
-    if not compile and (quantize is not None or can_pack(precision)):
+    if not compile and (quantize is not None or pays_to_pack(precision)):
         for layer in fast.base_model.encoder.layer:
             fuse_layer(layer, PackedLinear if quantize is None else Int8Linear)
     fast._become_optimized(compiled=compile)
@@ -115,7 +115,7 @@ def _check_projection(name: str, projection: nn.Module) -> None:
         )
     weight: Any = getattr(projection, "weight", None)
     # Subclasses that compute otherwise, such as those of quantization-aware training, would lose what they add.
-    plain = isinstance(projection, nn.Linear) and type(projection).forward in (nn.Linear.forward, Linear.forward)
+    plain = isinstance(projection, nn.Linear) and type(projection).forward is nn.Linear.forward
     if not plain or type(weight) not in (Tensor, nn.Parameter) or not weight.is_floating_point():
         raise NysformerError(f"{name} is a {kind}, not a plain linear layer: pass the model as it was before")
 

@@ -21,7 +21,6 @@ def prune_layer(layer: EncoderLayer, kept: list[int], head_size: int) -> None:
     output.dense.in_features = len(channels)
     if attention.conv is not None:
         _select(attention.conv, "weight", 0, places)
-        attention.conv.in_channels = attention.conv.out_channels = attention.conv.groups = len(kept)
     attention.num_heads = len(kept)
 
 

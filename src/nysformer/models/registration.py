@@ -52,9 +52,8 @@ def register() -> None:
 
     They then do so for every folder or hub name of model type "nystromformer", and so do the pipelines and whatever
     else asks an Auto class. Without it they give transformers' own Nyströmformer, silently even for a configuration of
-    ours (`AutoModel.from_config(our_config)`), since they go by the name of its class. `AutoTokenizer` reads a folder's
-    configuration too: without it a folder of ours without convolution is refused. Calling it twice changes nothing;
-    `unregister` undoes it.
+    ours (`AutoModel.from_config(our_config)`), since they go by the name of its class. Calling it twice changes
+    nothing; `unregister` undoes it.
 
     Example:
         >>> from transformers import AutoModel

@@ -1,4 +1,4 @@
-"""What a conversion is told and what it gives."""
+"""The options of a conversion, and its result."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from transformers import PreTrainedModel
 
 from nysformer.errors import NysformerError
 from nysformer.models.encoder import NystromformerPreTrainedModel
+from nysformer.models.ranges import Flag, check_options, option, whole
 
-__all__ = ["UNREADABLE", "Conversion", "ConversionOptions", "one_line", "parts", "refuse_pickle"]
+__all__ = ["UNREADABLE", "Conversion", "ConversionOptions", "parts", "refuse_pickle"]
 
+# Positions that a table may have: beyond, it would not fit into the memory of any machine this is for.
+MOST_POSITIONS = 2**20
 # What the readers of configuration, safetensors and pickled weights raise on bytes that are none.
 UNREADABLE = (
     EOFError,
@@ -33,7 +36,7 @@ UNREADABLE = (
 
 @dataclass(frozen=True, kw_only=True)
 class ConversionOptions:
-    """What a conversion may be told; None for what the source says.
+    """The options of a conversion; None for what the source says.
 
     Attributes:
         max_position_embeddings: tokens a document may have; the source's table is tiled up to there.
@@ -44,12 +47,20 @@ class ConversionOptions:
         allow_pickle: read pickled weights too, by torch's reader that builds nothing but tensors.
     """
 
-    max_position_embeddings: int | None = None
-    num_landmarks: int | None = None
-    conv_kernel_size: int | None = None
-    softmax_max_length: int | None = None
-    num_attention_heads: int | None = None
-    allow_pickle: bool = False
+    max_position_embeddings: int | None = option(None, whole(1, MOST_POSITIONS))
+    num_landmarks: int | None = option(None, whole(1, MOST_POSITIONS))
+    conv_kernel_size: int | None = option(None, whole(1, MOST_POSITIONS))
+    softmax_max_length: int | None = option(None, whole(0))
+    num_attention_heads: int | None = option(None, whole(1, MOST_POSITIONS))
+    allow_pickle: bool = option(False, Flag())
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            NysformerError: with the option, its value and the range it may have.
+        """
+        check_options(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +112,3 @@ def refuse_pickle(path: Path | None, name: str) -> NoReturn:
 def parts(keys: Iterable[str]) -> tuple[str, ...]:
     """The modules that those weights belong to, such as `model.pooler`."""
     return tuple(sorted({key.rpartition(".")[0] or key for key in keys}))
-
-
-def one_line(error: Exception) -> str:
-    """What an error of another library says, without line breaks."""
-    return " ".join(str(error).split()) or type(error).__name__

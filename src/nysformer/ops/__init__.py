@@ -6,27 +6,46 @@ from nysformer.ops.blocks import BLOCK_ROWS, runs_in_blocks
 from nysformer.ops.convolution import depthwise_convolution
 from nysformer.ops.landmarks import segment_means
 from nysformer.ops.layout import Layout
-from nysformer.ops.linear import activate, can_pack, linear
+from nysformer.ops.linear import activate, linear
 from nysformer.ops.maps import attention_factors, attention_map, attention_rows
 from nysformer.ops.pinv import MAX_PINV_ITERATIONS, iterative_pinv
+from nysformer.ops.product import (
+    ProductBackend,
+    can_pack,
+    pays_to_pack,
+    product_backend,
+    set_product_backend,
+    use_product_backend,
+)
+from nysformer.ops.scaled_dot_product import Implementation
 from nysformer.ops.stream import nystrom_stream
+from nysformer.ops.tracing import check_traceable, is_recorded, refuse_script
 
 __all__ = [
     "BLOCK_ROWS",
     "MAX_PINV_ITERATIONS",
+    "Implementation",
     "Layout",
+    "ProductBackend",
     "activate",
     "attention_factors",
     "attention_map",
     "attention_rows",
     "can_pack",
+    "check_traceable",
     "depthwise_convolution",
+    "is_recorded",
     "iterative_pinv",
     "linear",
     "nystrom_attention",
     "nystrom_stream",
+    "pays_to_pack",
+    "product_backend",
     "reference",
+    "refuse_script",
     "runs_in_blocks",
     "segment_means",
+    "set_product_backend",
     "softmax_attention",
+    "use_product_backend",
 ]

@@ -6,10 +6,12 @@ B batch, H heads, N queries, S keys, D head width, M landmarks, T packed query t
 
 Both kernels that touch the sequence are softmax attention: B V of M queries over S keys, F W with W = Z (B V) of N
 queries over M keys. They run in `scaled_dot_product_attention`, without gradients on a CPU by products over blocks of
-rows (`nysformer.ops.blocks`). No (N, M) or (N, S) matrix is held, forward or backward.
+rows (`nysformer.ops.blocks`), so that no (N, M) or (N, S) matrix is held, forward or backward. With
+`implementation="eager"` they are plain products, which hold those matrices and can be differentiated any number of
+times.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -21,6 +23,8 @@ from nysformer.ops.convolution import depthwise_convolution
 from nysformer.ops.landmarks import segment_means
 from nysformer.ops.layout import Layout, as_layout
 from nysformer.ops.pinv import iterative_pinv
+from nysformer.ops.scaled_dot_product import Implementation, check_implementation, scaled_dot_product
+from nysformer.ops.tracing import check_traceable
 
 __all__ = ["landmark_inverse", "nystrom_attention", "softmax_attention"]
 
@@ -39,6 +43,7 @@ def softmax_attention(
     scale: float | None = None,
     conv_weight: Tensor | None = None,
     dropout_p: float = 0.0,
+    implementation: Implementation = "sdpa",
 ) -> Tensor:
     """softmax(scale * Q K^T) V, plus the convolution of V: what the approximation tends to, and its cost is O(N S).
 
@@ -54,19 +59,23 @@ def softmax_attention(
         conv_weight: (H, 1, k, 1), k odd: depthwise convolution of V along the document, zero-padded at its ends,
             added to the output. Needs N == S.
         dropout_p: drops probabilities.
+        implementation: "sdpa" for torch's fused attention; "eager" for plain products, O(N S) memory, whose second and
+            forward-mode derivatives exist on every device.
 
     Returns:
         The shape and dtype of query. Masked queries, and queries of a document without keys, give zeros.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes that do not fit, or another implementation.
+        NysformerError: `torch.jit.trace` is running, which would record this length only.
 
     Example:
         >>> q = k = v = torch.ones(1, 2, 3, 4)
         >>> softmax_attention(q, k, v).shape
         torch.Size([1, 2, 3, 4])
     """
-    attend = partial(_softmax, scale=scale, conv_weight=conv_weight, dropout_p=dropout_p)
+    check_implementation(implementation)
+    attend = partial(_softmax, scale=scale, conv_weight=conv_weight, dropout_p=dropout_p, implementation=implementation)
     return _dispatch(attend, query, key, value, mask, query_mask, offsets, key_offsets)
 
 
@@ -86,6 +95,7 @@ def nystrom_attention(
     softmax_max_length: int = 0,
     conv_weight: Tensor | None = None,
     dropout_p: float = 0.0,
+    implementation: Implementation = "sdpa",
 ) -> Tensor:
     """Softmax attention approximated through M landmarks: F (Z (B V)) plus the convolution of V, at O((N + S) M).
 
@@ -101,13 +111,15 @@ def nystrom_attention(
         softmax_max_length: up to how many tokens a document gets softmax attention.
         dropout_p: drops a token's value in B V, one draw a head and token shared by the landmarks, so that training
             holds no (M, S) tensor either.
+        implementation: as in `softmax_attention`, with O((N + S) M) memory for "eager".
 
     Returns:
         The shape and dtype of query. Masked queries, and queries of a document without keys, give zeros. The (M, M)
         part runs in float32 whatever the dtype.
 
     Raises:
-        ValueError: shapes that do not fit, num_landmarks < 1, pinv_iterations out of bounds.
+        ValueError: shapes that do not fit, num_landmarks < 1, pinv_iterations out of bounds, or another implementation.
+        NysformerError: `torch.jit.trace` is running, which would record this length only.
 
     Source:
         Xiong et al. 2021, equations 9-13.
@@ -119,6 +131,7 @@ def nystrom_attention(
     """
     if num_landmarks < 1:
         raise ValueError(f"num_landmarks is {num_landmarks}: at least 1 is needed")
+    check_implementation(implementation)
     attend = partial(
         _nystrom,
         num_landmarks=num_landmarks,
@@ -128,6 +141,7 @@ def nystrom_attention(
         softmax_max_length=softmax_max_length,
         conv_weight=conv_weight,
         dropout_p=dropout_p,
+        implementation=implementation,
     )
     return _dispatch(attend, query, key, value, mask, query_mask, offsets, key_offsets)
 
@@ -146,7 +160,7 @@ def landmark_inverse(
 
 
 def _dispatch(
-    attend: Callable[..., Tensor],
+    attend: partial[Tensor],
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -156,6 +170,7 @@ def _dispatch(
     key_offsets: Offsets | None,
 ) -> Tensor:
     """Check the shapes, then run `attend` on the dense batch or on each group of the packed one."""
+    check_traceable()
     rank = 4 if offsets is None else 3
     if not query.dim() == key.dim() == value.dim() == rank:
         form = "(B, H, N, D) without offsets" if rank == 4 else "(T, H, D) with offsets"
@@ -192,7 +207,7 @@ def _unknown(length: int) -> bool:
 
 
 def _packed(
-    attend: Callable[..., Tensor], query: Tensor, key: Tensor, value: Tensor, queries: Layout, keys: Layout | None
+    attend: partial[Tensor], query: Tensor, key: Tensor, value: Tensor, queries: Layout, keys: Layout | None
 ) -> Tensor:
     """Neighbouring documents of equal length go through the dense form together, as a view of their rows."""
     for name, tensor, layout in (("query", query, queries), ("key", key, keys or queries)):
@@ -202,6 +217,8 @@ def _packed(
     # One split, not a slice a group: its backward is one concatenation instead of a full-size gradient a group.
     query_sizes = [count * length for count, length, _ in groups]
     key_sizes = [count * length for count, _, length in groups]
+    if not any(length > 0 and key_length > 0 for _, length, key_length in groups):
+        return _nothing(query, key, value, attend.keywords["conv_weight"])
     rows = zip(groups, query.split(query_sizes), key.split(key_sizes), value.split(key_sizes), strict=True)
     outputs = []
     for (count, length, key_length), q, k, v in rows:
@@ -212,13 +229,23 @@ def _packed(
         k = k.unflatten(0, (count, key_length)).transpose(1, 2)
         v = v.unflatten(0, (count, key_length)).transpose(1, 2)
         outputs.append(attend(q, k, v).transpose(1, 2).flatten(0, 1))
-    if not outputs:  # a batch of no documents
-        return torch.zeros_like(query)
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
 
+def _nothing(query: Tensor, key: Tensor, value: Tensor, conv_weight: Tensor | None) -> Tensor:
+    """Zeros in the shape of query, from which every operand gets a gradient of zeros.
+
+    A parameter without a gradient stops data-parallel training, where the other ranks wait for it.
+    """
+    zeros = query.masked_fill(query.new_ones((), dtype=torch.bool), 0.0)
+    for other in (key, value, conv_weight):
+        if other is not None:
+            zeros = zeros + other[:0].sum()
+    return zeros
+
+
 def _masked(
-    attend: Callable[..., Tensor],
+    attend: partial[Tensor],
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -262,8 +289,11 @@ def _prefix(lengths: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
-def _key_bias(lengths: Tensor | None, size: int) -> Tensor | None:
-    """The (B, 1, 1, size) mask of SDPA. A document without keys sees its first blank: zeros rather than 0 / 0."""
+def _key_mask(lengths: Tensor | None, size: int) -> Tensor | None:
+    """The (B, 1, 1, size) mask over keys, or None where all are real.
+
+    A document without keys sees its first blank: zeros rather than 0 / 0.
+    """
     return None if lengths is None else _prefix(lengths.clamp(min=1), size)[:, None, None, :]
 
 
@@ -277,9 +307,17 @@ def _softmax(
     scale: float | None,
     conv_weight: Tensor | None,
     dropout_p: float,
+    implementation: Implementation,
 ) -> Tensor:
-    bias = _key_bias(key_lengths, key.shape[2])
-    context = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout_p, scale=scale)
+    context = scaled_dot_product(
+        query,
+        key,
+        value,
+        implementation=implementation,
+        mask=_key_mask(key_lengths, key.shape[2]),
+        dropout_p=dropout_p,
+        scale=scale,
+    )
     return context if conv_weight is None else context + _convolved(query, value, conv_weight)
 
 
@@ -297,9 +335,10 @@ def _nystrom(
     softmax_max_length: int,
     conv_weight: Tensor | None,
     dropout_p: float,
+    implementation: Implementation,
 ) -> Tensor:
     exact_length = max(num_landmarks, softmax_max_length)
-    exact = partial(_softmax, scale=scale, conv_weight=None, dropout_p=dropout_p)
+    exact = partial(_softmax, scale=scale, conv_weight=None, dropout_p=dropout_p, implementation=implementation)
     known = not _unknown(query.shape[2]) and not _unknown(key.shape[2])
     if known and min(query.shape[2], key.shape[2]) <= exact_length:
         context = exact(query, key, value, key_lengths=key_lengths)
@@ -315,6 +354,7 @@ def _nystrom(
             pinv_iterations,
             per_head_start,
             dropout_p,
+            implementation,
         )
         if key_lengths is not None:
             # In self-attention the short documents' rows are few as well.
@@ -346,6 +386,7 @@ def _through_landmarks(
     pinv_iterations: int,
     per_head_start: bool,
     dropout_p: float,
+    implementation: Implementation,
 ) -> Tensor:
     """F (Z (B V)) for documents longer than M; the (M, M) part in float32 at least."""
     query_landmarks, key_landmarks = (
@@ -355,26 +396,33 @@ def _through_landmarks(
     inverse = landmark_inverse(query_landmarks, key_landmarks, scale, pinv_iterations, per_head_start)
     if dropout_p > 0.0:
         value = value * F.dropout(value.new_ones(*value.shape[:-1], 1), dropout_p)
-    summary = _summarize(query_landmarks, key, value, _key_bias(key_lengths, key.shape[2]), scale)
+    summary = _summarize(query_landmarks, key, value, _key_mask(key_lengths, key.shape[2]), scale, implementation)
     with torch.autocast(query.device.type, enabled=False):
         weighted = (inverse @ summary.to(inverse.dtype)).to(value.dtype)
-    return _read(query, key_landmarks, weighted, scale)
+    return _read(query, key_landmarks, weighted, scale, implementation)
 
 
-def _summarize(query_landmarks: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+def _summarize(
+    query_landmarks: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scale: float,
+    implementation: Implementation,
+) -> Tensor:
     """softmax(scale * Q~ K^T) V: (B, H, M, D) over (B, H, S, D) twice."""
-    if bias is not None or not runs_in_blocks(key):
-        return F.scaled_dot_product_attention(query_landmarks, key, value, attn_mask=bias, scale=scale)
+    if mask is not None or not runs_in_blocks(key):
+        return scaled_dot_product(query_landmarks, key, value, implementation=implementation, mask=mask, scale=scale)
     summary = KeySummary(query_landmarks, scale)
     for keys, values in zip(key.split(BLOCK_ROWS, dim=2), value.split(BLOCK_ROWS, dim=2), strict=True):
         summary.add(keys, values)
     return summary.result()
 
 
-def _read(query: Tensor, key_landmarks: Tensor, values: Tensor, scale: float) -> Tensor:
+def _read(query: Tensor, key_landmarks: Tensor, values: Tensor, scale: float, implementation: Implementation) -> Tensor:
     """softmax(scale * Q K~^T) W: (B, H, N, D) over (B, H, M, D) twice."""
     if not runs_in_blocks(query):
-        return F.scaled_dot_product_attention(query, key_landmarks, values, scale=scale)
+        return scaled_dot_product(query, key_landmarks, values, implementation=implementation, scale=scale)
     batch, heads, length, _ = query.shape
     # Heads of a token are neighbours, as in the packed batch that this goes back to.
     out = query.new_empty(batch, length, heads, values.shape[-1]).transpose(1, 2)

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nysformer.ops.tracing import is_differentiated_forward, is_recorded
+
 __all__ = [
     "BLOCK_ROWS",
     "KeySummary",
@@ -28,11 +30,11 @@ _BAND_ROWS = 64
 
 
 def runs_in_blocks(x: Tensor) -> bool:
-    """Whether this is the form to run: on a CPU, in float32 or bfloat16, without gradients, and not while traced."""
+    """Whether this is the form to run: on a CPU, in float32 or bfloat16, without gradients, and not while recorded."""
     return (
-        not torch.compiler.is_compiling()
-        and not torch._C._is_tracing()
+        not is_recorded()
         and not torch.is_grad_enabled()
+        and not is_differentiated_forward()
         and x.is_cpu
         and x.dtype in (torch.float32, torch.bfloat16)
         and not torch.is_autocast_enabled("cpu")

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nysformer.ops.pinv import newton_steps
+from nysformer.ops.scaled_dot_product import Implementation
+from nysformer.ops.tracing import is_differentiated_forward
 
 __all__ = ["FrontPadded", "front_padding"]
 
@@ -66,8 +68,11 @@ class FrontPadded(NamedTuple):
         )
         return cls(query, key, query_landmarks, key_landmarks, mask, landmark_mask)
 
-    def attend(self, value: Tensor, pinv_iterations: int) -> Tensor:
-        """F (Z (B V)) for values (B, H, N, D) that are zero at masked places. No (N, M) matrix is held."""
+    def attend(self, value: Tensor, pinv_iterations: int, implementation: Implementation = "sdpa") -> Tensor:
+        """F (Z (B V)) for values (B, H, N, D) that are zero at masked places. "sdpa" holds no (N, M) matrix."""
+        if implementation == "eager" or is_differentiated_forward():
+            first, inverse, third = self.factors(pinv_iterations)
+            return (first @ (inverse @ (third @ value.to(third.dtype)))).to(value.dtype)
         summary = self._softmax_of(self.query_landmarks, self.key, value, self.landmark_mask, self.mask)
         inverse = self.inverse(pinv_iterations)
         with torch.autocast(value.device.type, enabled=False):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nysformer.ops.blocks import BLOCK_ROWS
+from nysformer.ops.tracing import is_recorded
 
 __all__ = ["segment_means"]
 
@@ -36,7 +37,7 @@ def segment_means(x: Tensor, num_landmarks: int, mask: Tensor | None = None) -> 
     batch, heads, length, width = x.shape
     accumulator = torch.promote_types(x.dtype, torch.float32)
     if mask is None:
-        if length > 0 and length % num_landmarks == 0:
+        if length > 0 and _divides(num_landmarks, length):
             segments = x.unflatten(2, (num_landmarks, -1))
             if x.dtype == accumulator:
                 return segments.mean(dim=3)
@@ -44,7 +45,8 @@ def segment_means(x: Tensor, num_landmarks: int, mask: Tensor | None = None) -> 
             some = max(1, BLOCK_ROWS * num_landmarks // length)
             return torch.cat([part.mean(dim=3) for part in segments.split(some, dim=2)], dim=2)
         segment = _segment(torch.arange(length, device=x.device), length, num_landmarks)
-        counts = torch.bincount(segment, minlength=num_landmarks).view(1, 1, -1, 1)
+        bounds = torch.arange(num_landmarks + 1, device=x.device) * length // num_landmarks
+        counts = bounds.diff().view(1, 1, -1, 1)
         # Heads last: in the packed batch a token's heads are neighbours, and this view of it is free.
         rows = x.transpose(1, 2).to(accumulator)
         sums = rows.new_zeros(batch, num_landmarks, heads, width).index_add(1, segment, rows).transpose(1, 2)
@@ -60,6 +62,15 @@ def segment_means(x: Tensor, num_landmarks: int, mask: Tensor | None = None) -> 
         sums = rows.new_zeros(batch, heads, num_landmarks + 1, width)
         sums = sums.scatter_add(2, segment[:, None, :, None].expand_as(rows), rows)[:, :, :num_landmarks]
     return (sums / counts.clamp(min=1)).to(x.dtype)
+
+
+def _divides(num_landmarks: int, length: int) -> bool:
+    """Whether all segments are equal; False where a program is recorded that is to read any length."""
+    if not is_recorded():
+        return length % num_landmarks == 0
+    from torch.fx.experimental.symbolic_shapes import statically_known_true  # slow to import
+
+    return bool(statically_known_true(length % num_landmarks == 0))
 
 
 def _segment(rank: Tensor, length: Tensor | int, num_landmarks: int) -> Tensor:

@@ -1,7 +1,7 @@
-"""The linear layer x W^T + b, on oneDNN's products where they are the faster ones, forward and backward.
+"""The linear layer x W^T + b, forward and backward, with whichever float32 product is faster on this processor.
 
-PyTorch multiplies single precision on a CPU in MKL, which on processors that are not Intel's reaches less than half of
-what oneDNN does. Shapes: (..., I) in, (..., O) out, weight (O, I), T rows of all leading dimensions together.
+The product is PyTorch's own (MKL in most builds) or oneDNN's; `nysformer.ops.product_backend` says which.
+Shapes: (..., I) in, (..., O) out, weight (O, I), T rows of all leading dimensions together.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd import forward_ad
 
-__all__ = ["activate", "can_pack", "linear"]
+from nysformer.ops.product import can_pack, onednn_linear, product_backend
+from nysformer.ops.tracing import is_differentiated_forward, is_recorded
+
+__all__ = ["activate", "linear"]
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -25,21 +27,12 @@ _GRADIENT_ROWS = 1024
 _RECIPE = "_nysformer_recipe"
 
 
-def can_pack(dtype: torch.dtype) -> bool:
-    """Whether this PyTorch has oneDNN's linear layer for that dtype on this processor."""
-    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-        return False
-    if dtype == torch.bfloat16:
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return dtype == torch.float32
-
-
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`torch.nn.functional.linear`, by oneDNN for float32 on a CPU.
+    """`torch.nn.functional.linear`; for float32 on a CPU, by the faster of PyTorch's own product and oneDNN's.
 
-    Everywhere else, and where a program is traced, exported, compiled, transformed, watched by a dispatch mode (a
-    counter of FLOPs, for instance) or under autocast, it is that function. So it is with oneDNN switched off,
-    `torch.backends.mkldnn.flags(enabled=False)`.
+    Everywhere else, and where a program is traced, exported, compiled, transformed, watched by a dispatch or function
+    mode (a counter of FLOPs, for instance) or under autocast, it is that function. The same holds where somebody put a
+    function of their own in its place, and with oneDNN switched off, `torch.backends.mkldnn.flags(enabled=False)`.
 
     Args:
         x: (..., I). Of what `activate` made, the backward pass keeps the recipe instead of the tensor.
@@ -104,7 +97,8 @@ class _Linear(torch.autograd.Function):
         (gradient,) = gradients
         source, weight = ctx.saved_tensors
         for_x, for_weight, for_bias = ctx.needs_input_grad[:3]
-        if torch.is_grad_enabled():  # a gradient of this gradient is wanted
+        # Plain products where a gradient of this gradient is wanted, or many gradients at once (is_grads_batched).
+        if torch.is_grad_enabled() or not _by_onednn(gradient, source, weight):
             x = source if ctx.activation is None else ctx.activation(source)
             return (
                 gradient @ weight if for_x else None,
@@ -123,15 +117,22 @@ class _Linear(torch.autograd.Function):
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    if product_backend() == "onednn":
+        return onednn_linear(x, weight, bias)
+    return F.linear(x, weight, bias)
 
 
 def _weight_gradient(gradient: Tensor, source: Tensor, activation: Activation | None) -> Tensor:
     """G^T activation(source), (O, I), some rows at a time."""
     total = gradient.new_zeros(gradient.shape[-1], source.shape[-1])
     parts = (_rows(tensor).split(_GRADIENT_ROWS) for tensor in (gradient, source))
+    onednn = product_backend() == "onednn"
     for part, x in zip(*parts, strict=True):
-        total += _product(part.mT, (x if activation is None else activation(x)).mT)
+        activated = x if activation is None else activation(x)
+        if onednn:
+            total += onednn_linear(part.mT, activated.mT)
+        else:
+            total.addmm_(part.mT, activated)
     return total
 
 
@@ -142,15 +143,16 @@ def _rows(x: Tensor) -> Tensor:
 
 def _by_onednn(*tensors: Tensor | None) -> bool:
     # Asked first: a compiler that follows this code knows none of what is asked below.
-    if torch.compiler.is_compiling() or torch._C._is_tracing():
+    if is_recorded():
         return False
     if not torch.backends.mkldnn.enabled or not can_pack(torch.float32):
         return False
     if (
         torch.is_autocast_enabled("cpu")
-        or forward_ad._current_level >= 0
-        or torch._C._are_functorch_transforms_active()
+        or is_differentiated_forward()
         or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._len_torch_function_stack() > 0
+        or F.linear is not torch._C._nn.linear  # some tools put a function of their own there
     ):
         return False
     return all(

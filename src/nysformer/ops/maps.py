@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nysformer.ops.attention import landmark_inverse
 from nysformer.ops.landmarks import segment_means
+from nysformer.ops.tracing import check_traceable
 
 __all__ = ["attention_factors", "attention_map", "attention_rows"]
 
@@ -42,6 +43,7 @@ def attention_factors(
         >>> [tuple(factor.shape) for factor in attention_factors(q, k, num_landmarks=4)]
         [(1, 2, 20, 4), (1, 2, 4, 4), (1, 2, 4, 20)]
     """
+    check_traceable()
     if min(query.shape[2], key.shape[2]) <= num_landmarks:
         raise ValueError(
             f"{query.shape[2]} queries and {key.shape[2]} keys with {num_landmarks} landmarks: a document of at most "
@@ -83,6 +85,7 @@ def attention_rows(
         >>> attention_rows(q, k, [0], num_landmarks=4).shape
         torch.Size([1, 2, 1, 20])
     """
+    check_traceable()
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     index = torch.as_tensor(rows, device=query.device)
     if num_landmarks is None or min(query.shape[2], key.shape[2]) <= max(num_landmarks, softmax_max_length):

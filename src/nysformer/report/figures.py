@@ -77,12 +77,18 @@ def accuracy_by_length(systems: Mapping[str, Mapping[str, Any]], *, model: str, 
 
 
 def training_curve(
-    loss: Points, validation: Mapping[str, Points], *, unit: str = "minutes", theme: Theme = "light"
+    loss: Points,
+    validation: Mapping[str, Points],
+    *,
+    unit: str = "minutes",
+    theme: Theme = "light",
+    steps_per_point: int = 1,
 ) -> str:
     """Draw the training loss above the validation metrics, over the same axis.
 
     Args:
         loss: (time, training loss) in order of time; drawn as it is, with its running mean over it.
+        steps_per_point: steps of which each of these losses is the mean.
         validation: metric name -> (time, value in [0, 1]) in order of time.
         unit: what the time axis counts.
         theme: the page it is for.
@@ -95,7 +101,8 @@ def training_curve(
         figure = Figure(figsize=(8.4, 4.0), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True)
         times = [time for time, _ in loss]
-        upper.plot(times, [value for _, value in loss], color=palette.model, alpha=0.3, linewidth=1, label="a step")
+        label = "each step" if steps_per_point == 1 else f"mean over {steps_per_point:,} steps"
+        upper.plot(times, [value for _, value in loss], color=palette.model, alpha=0.3, linewidth=1, label=label)
         upper.plot(times, _running_mean([value for _, value in loss]), color=palette.model, label="running mean")
         upper.set_ylabel("training loss")
         upper.set_ylim(bottom=0)

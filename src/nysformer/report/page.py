@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from nysformer.inference.weaknesses import zero_f1
 from nysformer.report.figures import Points, Theme, accuracy_by_length, training_curve
 
 __all__ = ["Example", "Report", "render_page"]
@@ -14,10 +15,11 @@ __all__ = ["Example", "Report", "render_page"]
 
 @dataclass(frozen=True)
 class Example:
-    """One classified document: what it is, and the probability of each label, likeliest first."""
+    """One classified document: what it is, the probability of each label, likeliest first, and why it is shown."""
 
     title: str
     probabilities: Mapping[str, float]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Report:
         reproduce: shell lines.
         notes: sentences of small print.
         footer: the last line.
+        log_every: training steps of which a point of `loss` is the mean.
     """
 
     title: str
@@ -52,13 +55,17 @@ class Report:
     reproduce: Sequence[str]
     notes: Sequence[str]
     footer: str
+    log_every: int = 1
 
 
 def render_page(report: Report) -> str:
     """Render the page; every text is escaped, both plots are embedded for a light and for a dark page."""
     themes: tuple[Theme, Theme] = ("light", "dark")
     bars = {theme: accuracy_by_length(report.systems, model=report.model, theme=theme) for theme in themes}
-    curve = {theme: training_curve(report.loss, report.validation, theme=theme) for theme in themes}
+    curve = {
+        theme: training_curve(report.loss, report.validation, theme=theme, steps_per_point=report.log_every)
+        for theme in themes
+    }
     plots = [
         {
             "title": "Accuracy by length",
@@ -68,7 +75,8 @@ def render_page(report: Report) -> str:
         },
         {
             "title": "Training curve",
-            "caption": "Above: the loss of each training step. Below: validation, on groups that training never sees.",
+            "caption": f"Above: training loss; {_points(report.log_every)}. Below: validation, on groups that training "
+            "never sees.",
             "light": _data_url(curve["light"]),
             "dark": _data_url(curve["dark"]),
         },
@@ -82,9 +90,16 @@ def render_page(report: Report) -> str:
         documents=about["documents"],
         bands=about["by_length"],
         per_class=about["per_class"],
+        weakness=zero_f1(about),
         rows=_rows(report),
         plots=plots,
     )
+
+
+def _points(log_every: int) -> str:
+    if log_every == 1:
+        return "each point is one step"
+    return f"each point is the mean over {log_every:,} steps, or over fewer where a checkpoint or the end came sooner"
 
 
 def _rows(report: Report) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
-"""What happens beside the training: the end by time, checkpoints that can be taken up exactly, and one progress bar."""
+"""What happens beside the training: its early ends, checkpoints that can be resumed exactly, and one progress bar."""
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -12,7 +13,7 @@ from nysformer.training.folder import RunFolder
 from nysformer.training.schedule import Schedule
 from nysformer.training.trainer import Evaluation
 
-__all__ = ["ProgressBar", "RunKeeper", "history"]
+__all__ = ["EarlyStopping", "ProgressBar", "RunKeeper", "evaluations_since_best", "history"]
 
 _KEPT = ("loss", "learning_rate", "grad_norm", "eval_loss", "eval_accuracy", "eval_macro_f1")
 
@@ -24,6 +25,43 @@ def history(state: TrainerState) -> Iterator[dict[str, Any]]:
         if kept:
             place = {"step": entry["step"], "epoch": entry["epoch"], "tokens": entry["num_input_tokens_seen"]}
             yield {**place, "seconds": entry["seconds"], **kept}
+
+
+def evaluations_since_best(log_history: Iterable[Mapping[str, Any]], metric: str) -> int:
+    """How many evaluations followed the best one; an equal one is not better.
+
+    Args:
+        log_history: of the trainer's state.
+        metric: "loss", of which less is better, or another of the evaluation's metrics, of which more is.
+
+    Example:
+        >>> evaluations_since_best([{"eval_accuracy": value} for value in (0.5, 0.7, 0.7, 0.6)], "accuracy")
+        2
+    """
+    sign = -1 if metric == "loss" else 1
+    values = [sign * entry[f"eval_{metric}"] for entry in log_history if f"eval_{metric}" in entry]
+    values = [-math.inf if math.isnan(value) else value for value in values]
+    return len(values) - 1 - values.index(max(values)) if values else 0
+
+
+class EarlyStopping(TrainerCallback):
+    """Ends a run whose evaluations have not become better for some time.
+
+    It keeps no count: the history, which checkpoints carry, says how long ago the best evaluation was.
+
+    Args:
+        patience: evaluations without a better one.
+        metric: see `evaluations_since_best`.
+    """
+
+    def __init__(self, patience: int, metric: str) -> None:
+        self.patience = patience
+        self.metric = metric
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Stop after the checkpoint of this evaluation."""
+        if evaluations_since_best(state.log_history, self.metric) >= self.patience:
+            control.should_training_stop = True
 
 
 class RunKeeper(TrainerCallback):

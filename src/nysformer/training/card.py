@@ -1,9 +1,10 @@
-"""A run's model card: the documents it was trained on, by number and label, and what it scored."""
+"""A run's model card: the documents it was trained on, by number and label, what it scored, and what it cannot do."""
 
 from pathlib import Path
 from typing import Any
 
 from nysformer.inference.card import write_card
+from nysformer.inference.weaknesses import zero_f1
 from nysformer.models import NystromformerConfig, NystromformerForSequenceClassification
 
 __all__ = ["CARD", "write_run_card"]
@@ -21,6 +22,7 @@ def write_run_card(folder: Path, run: dict[str, Any], metrics: dict[str, Any]) -
     """
     options, data = run["options"], run["data"]
     train, valid = data["train"], data["valid"]
+    weakness = zero_f1(metrics)
     labels = ", ".join(f"{label} ({count:,})" for label, count in train["labels"].items())
     write_card(
         folder,
@@ -36,6 +38,7 @@ def write_run_card(folder: Path, run: dict[str, Any], metrics: dict[str, Any]) -
         ],
         metrics=[(f"{name.replace('_', '-')}, validation", metrics[name]) for name in ("accuracy", "macro_f1", "loss")],
         limits=[
+            *([weakness] if weakness else []),
             "Knows the labels above and no other: every document gets one of them.",
             "The validation documents chose the checkpoint, so its scores on them are somewhat too good; measure on "
             "others with `nysformer evaluate`.",

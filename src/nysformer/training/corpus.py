@@ -1,6 +1,7 @@
 """Training and validation documents of a run, as token ids and label indices."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -93,8 +94,12 @@ class Corpus:
         return [*self.notes, *parts]
 
 
-def read_documents(options: FinetuneOptions) -> Documents:
+def read_documents(options: FinetuneOptions, known: Sequence[str] = ()) -> Documents:
     """Read the files of a run.
+
+    Args:
+        options: of the run.
+        known: the labels of the model's head, whose order is kept where the training documents have the same ones.
 
     Raises:
         NysformerError: documents or labels are unusable.
@@ -107,6 +112,8 @@ def read_documents(options: FinetuneOptions) -> Documents:
             f"train: every document has the same label ({labels[0]}); give at least two labels, and where "
             "folders further down are the labels, name the folder that holds those, or label_from='parent'"
         )
+    if set(labels) == set(known):
+        labels = list(known)
     valid = None
     if options.valid:
         logs["valid"] = ReadLog()

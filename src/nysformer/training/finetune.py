@@ -1,45 +1,47 @@
 """Fine-tuning of a sequence classifier, from files to a run folder that is a model folder."""
 
 import itertools
-import math
 import platform
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from rich.console import Console
-from sklearn.utils.class_weight import compute_class_weight
 from torch.utils.tensorboard import SummaryWriter
 from transformers import (
     DataCollatorWithPadding,
     PreTrainedTokenizerBase,
     PrinterCallback,
     TrainerState,
-    TrainingArguments,
     set_seed,
 )
 from transformers.integrations import TensorBoardCallback
 
 from nysformer.data.batches import TokenBudgetBatchSampler
+from nysformer.data.locks import lock_folder
 from nysformer.data.quiet import no_progress_bars
 from nysformer.errors import NysformerError
-from nysformer.inference.load import check_model, load_classifier, load_tokenizer
+from nysformer.inference.load import check_model, load_tokenizer
 from nysformer.models import NystromformerForSequenceClassification
-from nysformer.training.callbacks import ProgressBar, RunKeeper, history
+from nysformer.ops import ProductBackend, can_pack, product_backend, use_product_backend
+from nysformer.training.announce import announce
+from nysformer.training.arguments import loss_of, steps_of, training_arguments
+from nysformer.training.callbacks import EarlyStopping, ProgressBar, RunKeeper, evaluations_since_best, history
 from nysformer.training.card import CARD, write_run_card
 from nysformer.training.corpus import Corpus, build_corpus, read_documents
 from nysformer.training.folder import RunFolder
+from nysformer.training.head import load_with_head, read_head
 from nysformer.training.memory import returned_memory
 from nysformer.training.options import FinetuneOptions, FinetuneResult
+from nysformer.training.resumable import while_reading, while_training
 from nysformer.training.schedule import Clock, Schedule
-from nysformer.training.trainer import Evaluation, TokenBudgetTrainer, weighted_loss
+from nysformer.training.trainer import Evaluation, TokenBudgetTrainer
 
 __all__ = ["finetune"]
 
-_DEFAULT_EPOCHS = 3.0
 _PACKAGES = ("nysformer", "torch", "transformers", "accelerate", "datasets")
 
 
@@ -49,8 +51,11 @@ def finetune(options: FinetuneOptions, *, console: Console | None = None) -> Fin
     The folder holds `model.safetensors`, `config.json` with the label names, the tokenizer, `metrics.json` (the
     validation documents at the best checkpoint), `history.jsonl` (the training curve), `README.md` (a model card),
     `run.json` (options, versions, documents, outcome), `logs` (TensorBoard) and `checkpoints` (the best and the last,
-    to resume from). Every file is whole at any moment: a killed run is taken up with `resume`, one that is complete
-    only writes its outcome again.
+    to resume from). Every file is whole at any moment: a killed run is resumed with `resume`, one that is complete
+    only writes its outcome again. While the run lasts, the folder is locked against other runs.
+
+    Where the model has a trained head of the documents' labels, the run goes on with it, in its order of the labels;
+    where it has not, the head is new, and the console says why.
 
     Args:
         options: see `FinetuneOptions`.
@@ -60,8 +65,9 @@ def finetune(options: FinetuneOptions, *, console: Console | None = None) -> Fin
         The outcome, as it also stands in `run.json`.
 
     Raises:
-        NysformerError: unusable documents, model, tokenizer, options or run folder, before anything is written; a loss
-            that is not finite.
+        NysformerError: unusable documents, model, tokenizer, options or run folder, or another run in that folder,
+            before anything is written; a loss that is not finite; a write that failed, with what stands of the run.
+        Interrupted: Ctrl-C, with what stands of the run and how to resume it.
 
     Example:
         >>> finetune(  # doctest: +SKIP
@@ -77,6 +83,12 @@ def finetune(options: FinetuneOptions, *, console: Console | None = None) -> Fin
         raise NysformerError(
             f"eval_dtype {options.eval_dtype} is for a CPU, and this run trains on a GPU; leave it out"
         )
+    with lock_folder(folder.path), while_reading(folder):
+        return _run(options, folder, console)
+
+
+def _run(options: FinetuneOptions, folder: RunFolder, console: Console) -> FinetuneResult:
+    """Check and read everything, then write and train."""
     folder.check(resume=options.resume, overwrite=options.overwrite)
     before = folder.read_json("run.json") if options.resume else None
     if before is not None:
@@ -86,44 +98,49 @@ def finetune(options: FinetuneOptions, *, console: Console | None = None) -> Fin
     source = str(last[0]) if last else options.model
     check_model(source, hub=True)
     tokenizer = load_tokenizer(source)
-    documents = read_documents(options)
+    head = read_head(source)
+    documents = read_documents(options, known=head.labels)
     set_seed(options.seed)  # of the new head
-    model = _model(source, documents.labels, tokenizer)
+    model, new_head = load_with_head(source, head, documents.labels)
+    _check_vocabulary(source, model, tokenizer)
     corpus = build_corpus(documents, options, tokenizer, model.config.max_position_embeddings)
     if before is not None and before.get("data", {}).get("fingerprint") != corpus.fingerprint:
         raise NysformerError(f"{folder.path}: the documents are not those the run began with; begin a new run")
-    for line in corpus.summary():
-        console.print(line, highlight=False, soft_wrap=True)
+    announce(console, corpus, documents.logs, new_head)
 
-    if options.overwrite:
-        folder.clear()
-    run = {
-        "options": options.as_json(),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
-        "data": corpus.as_json(),
-    }
-    folder.write_json("run.json", run)
-    schedule, state = _train(options, folder, corpus, model, tokenizer, last, console)
-    return _finish(folder, run, corpus, schedule, state)
+    with while_training(folder):
+        if options.overwrite:
+            folder.clear()
+        product = _product(before)
+        versions = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+        run = {
+            "options": options.as_json(),
+            "versions": versions | {"float32_product": product},
+            "data": corpus.as_json(),
+        }
+        folder.write_json("run.json", run)
+        with use_product_backend(product):
+            schedule, state = _train(options, folder, corpus, model, tokenizer, last, console)
+        return _finish(options, folder, run, corpus, schedule, state)
 
 
-def _model(
-    source: str, labels: list[str], tokenizer: PreTrainedTokenizerBase
-) -> NystromformerForSequenceClassification:
-    model = load_classifier(
-        source,
-        hub=True,
-        new_head=True,
-        id2label=dict(enumerate(labels)),
-        label2id={name: index for index, name in enumerate(labels)},
-        problem_type="single_label_classification",
-    )
+def _product(before: dict[str, Any] | None) -> ProductBackend:
+    """The float32 product to train with: a resumed run keeps its own, since the two round differently."""
+    if before is None:
+        return product_backend()
+    # Runs from before the choice was recorded all trained with oneDNN where it exists.
+    recorded = before.get("versions", {}).get("float32_product", "onednn")
+    return "onednn" if recorded == "onednn" and can_pack(torch.float32) else "torch"
+
+
+def _check_vocabulary(
+    source: str, model: NystromformerForSequenceClassification, tokenizer: PreTrainedTokenizerBase
+) -> None:
     if len(tokenizer) > model.config.vocab_size:
         raise NysformerError(
             f"{source}: the tokenizer has {len(tokenizer)} tokens and the model only {model.config.vocab_size}; "
             "save the model's own tokenizer beside it"
         )
-    return model
 
 
 def _train(
@@ -140,7 +157,7 @@ def _train(
     train_batches = TokenBudgetBatchSampler(corpus.lengths("train"), budget, seed=options.seed)
     valid_batches = TokenBudgetBatchSampler(corpus.lengths("valid"), budget, shuffle=False)
     schedule = Schedule(
-        steps=_steps(options, len(train_batches)),
+        steps=steps_of(options, len(train_batches)),
         warmup_share=options.warmup_share,
         clock=Clock(),
         limit=None if options.time_limit is None else 60.0 * options.time_limit,
@@ -150,7 +167,7 @@ def _train(
         state = TrainerState.load_from_json(str(last[0] / "trainer_state.json"))
         schedule.clock.spent = state.log_history[-1]["seconds"]
         done = state.global_step
-        if done >= schedule.steps or schedule.time_is_up():
+        if done >= schedule.steps or schedule.time_is_up() or _stopped_early(options, state):
             return schedule, state
 
     evaluated = list(itertools.chain.from_iterable(valid_batches))
@@ -158,7 +175,7 @@ def _train(
     columns = ["input_ids", "labels"]
     trainer = TokenBudgetTrainer(
         model=model,
-        args=_arguments(options, folder, schedule.steps, len(train_batches)),
+        args=training_arguments(options, folder, schedule.steps, len(train_batches)),
         train_dataset=corpus.parts["train"].select_columns(columns),
         eval_dataset=corpus.parts["valid"].select_columns(columns),
         train_batches=train_batches,
@@ -166,79 +183,53 @@ def _train(
         schedule=schedule,
         eval_dtype=options.eval_dtype,
         data_collator=DataCollatorWithPadding(tokenizer),
-        compute_loss_func=_loss(options, corpus),
+        compute_loss_func=loss_of(options, corpus),
         compute_metrics=evaluation,
-        callbacks=[
-            RunKeeper(folder, schedule, evaluation),
-            TensorBoardCallback(SummaryWriter(str(folder.logs), purge_step=done + 1)),
-        ],
+        callbacks=[RunKeeper(folder, schedule, evaluation)],
     )
     trainer.remove_callback(PrinterCallback)
     bar = ProgressBar(console, schedule)
     trainer.add_callback(bar)
+    if options.early_stopping is not None:
+        trainer.add_callback(EarlyStopping(options.early_stopping, options.best_metric))
     memory = returned_memory() if options.gradient_checkpointing else nullcontext()
-    with no_progress_bars(), nullcontext() if console.quiet else bar.bar, memory:
+    with _tensorboard(folder, done) as log, no_progress_bars(), nullcontext() if console.quiet else bar.bar, memory:
+        trainer.add_callback(log)
         trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
     return schedule, trainer.state
 
 
-def _steps(options: FinetuneOptions, steps_an_epoch: int) -> int:
-    epochs = _DEFAULT_EPOCHS if options.epochs is None and options.max_steps is None else options.epochs
-    limits = [] if options.max_steps is None else [options.max_steps]
-    return min(limits if epochs is None else [*limits, math.ceil(epochs * steps_an_epoch)])
+@contextmanager
+def _tensorboard(folder: RunFolder, done: int) -> Iterator[TensorBoardCallback]:
+    """Write the curve for TensorBoard too, from step `done` on; what earlier sessions wrote beyond it is dropped."""
+    writer = SummaryWriter(str(folder.logs), purge_step=done + 1)
+    try:
+        yield TensorBoardCallback(writer)
+    finally:
+        with suppress(OSError):  # the training's own error says that the disk is full
+            writer.close()
 
 
-def _arguments(options: FinetuneOptions, folder: RunFolder, steps: int, steps_an_epoch: int) -> TrainingArguments:
-    every = options.eval_steps or math.ceil(steps_an_epoch / options.eval_per_epoch)
-    arguments = TrainingArguments(
-        output_dir=str(folder.checkpoints),
-        max_steps=steps,
-        learning_rate=options.learning_rate,
-        weight_decay=options.weight_decay,
-        max_grad_norm=options.max_grad_norm,
-        bf16=options.bf16,
-        activation_checkpointing=options.gradient_checkpointing,
-        use_cpu=not torch.cuda.is_available(),
-        seed=options.seed,
-        eval_strategy="steps",
-        eval_steps=every,
-        save_strategy="steps",
-        save_steps=every,
-        save_total_limit=2,
-        metric_for_best_model=options.best_metric,
-        greater_is_better=options.best_metric != "loss",
-        logging_steps=options.log_every,
-        logging_nan_inf_filter=False,
-        include_num_input_tokens_seen="non_padding",
-        remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        disable_tqdm=True,
-        report_to="none",
-    )
-    if arguments.world_size > 1:
-        raise NysformerError(
-            f"fine-tuning runs in one process, not in {arguments.world_size}; start it without a launcher"
-        )
-    return arguments
-
-
-def _loss(options: FinetuneOptions, corpus: Corpus) -> Any:
-    """A loss weighed by label, or None for the model's own."""
-    if options.class_weights is None:
-        return None
-    labels = corpus.parts["train"]["labels"][:]
-    weights = compute_class_weight("balanced", classes=np.arange(len(corpus.labels)), y=labels)
-    return weighted_loss(torch.tensor(weights, dtype=torch.float32))
+def _stopped_early(options: FinetuneOptions, state: TrainerState) -> bool:
+    patience = options.early_stopping
+    return patience is not None and evaluations_since_best(state.log_history, options.best_metric) >= patience
 
 
 def _finish(
-    folder: RunFolder, run: dict[str, Any], corpus: Corpus, schedule: Schedule, state: TrainerState
+    options: FinetuneOptions,
+    folder: RunFolder,
+    run: dict[str, Any],
+    corpus: Corpus,
+    schedule: Schedule,
+    state: TrainerState,
 ) -> FinetuneResult:
     """Make the best checkpoint the model of the folder, and write down how the run ended."""
     best_step = state.best_global_step or state.global_step
     best = f"checkpoints/checkpoint-{best_step}"
     metrics = folder.read_json(f"{best}/metrics.json")
-    stopped_by: Literal["steps", "time"] = "steps" if state.global_step >= schedule.steps else "time"
+    stopped_by: Literal["steps", "time", "early_stopping"] = "steps"
+    if state.global_step < schedule.steps:
+        stopped_by = "early_stopping" if _stopped_early(options, state) else "time"
     entries = list(history(state))
     outcome = {
         "best_step": best_step,

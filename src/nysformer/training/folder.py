@@ -1,15 +1,17 @@
-"""The run folder: a model folder with the story of its training. Nothing in it is ever half written."""
+"""The run folder: a model folder with the record of its training. Every file in it is whole at any moment."""
 
 import contextlib
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nysformer.data.atomic import write_atomically
+from nysformer.data.locks import holds_nothing
 from nysformer.errors import NysformerError
 
 __all__ = ["RunFolder"]
@@ -36,6 +38,10 @@ class RunFolder:
     def logs(self) -> Path:
         return self.path / "logs"
 
+    def holds_run(self) -> bool:
+        """Whether a run began here."""
+        return (self.path / "run.json").is_file()
+
     def check(self, *, resume: bool, overwrite: bool) -> None:
         """See whether a run may be written here, without writing anything.
 
@@ -45,18 +51,20 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise NysformerError(f"{self.path}: a file stands where the run folder should be; name another folder")
-        holds_run = (self.path / "run.json").is_file()
-        if resume and not holds_run:
+        if resume and not self.holds_run():
             raise NysformerError(f"{self.path}: there is no run to resume; leave out --resume")
-        if resume or not self.path.is_dir() or not any(self.path.iterdir()):
+        if resume or not self.path.is_dir() or holds_nothing(self.path):
             return
         if not overwrite:
             raise NysformerError(f"{self.path}: the folder is not empty; name another, or give --resume or --overwrite")
-        if not holds_run:
+        if not self.holds_run():
             raise NysformerError(f"{self.path}: the folder holds something else than a run; empty it or name another")
 
     def clear(self) -> None:
         """Remove an earlier run; what it did not write stays. `run.json` goes last, so that it can be done again."""
+        # Half a checkpoint, left by a kill in the middle, must not look like one to resume from.
+        for state in self.checkpoints.glob(f"checkpoint-*/{_STATE}"):
+            state.unlink(missing_ok=True)
         for folder in (self.checkpoints, self.logs):
             shutil.rmtree(folder, ignore_errors=True)
         names = [*self.read_json("run.json").get("files", []), "metrics.json", "history.jsonl", "run.json"]
@@ -98,7 +106,9 @@ class RunFolder:
         The state is the last file of a checkpoint to be written, so a checkpoint is whole if its state can be read.
         """
         newest: tuple[Path, dict[str, Any]] | None = None
-        for path in sorted(self.checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2])):
+        steps = {path: path.name.removeprefix("checkpoint-") for path in self.checkpoints.glob("checkpoint-*")}
+        numbered = [path for path, step in steps.items() if step.isdecimal()]
+        for path in sorted(numbered, key=lambda path: int(steps[path])):
             state = None
             with contextlib.suppress(OSError, ValueError):
                 state = json.loads((path / _STATE).read_bytes())
@@ -120,7 +130,10 @@ class RunFolder:
         names = [name for name in names if name not in _NOT_OF_THE_MODEL and not name.startswith(".")]
         names.sort(key=lambda name: "safetensors" in name)
         for name in names:
-            partial = self.path / f".{name}.partial"
-            shutil.copyfile(checkpoint / name, partial)
-            os.replace(partial, self.path / name)
+            partial = self.path / f".{name}.{uuid.uuid4().hex}.part"
+            try:
+                shutil.copyfile(checkpoint / name, partial)
+                os.replace(partial, self.path / name)
+            finally:
+                partial.unlink(missing_ok=True)
         return names

@@ -1,19 +1,23 @@
-"""What a fine-tuning run is told, and what it answers."""
+"""The options of a fine-tuning run, and its result."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from nysformer.data.reader import ReadOptions
 from nysformer.errors import NysformerError
+from nysformer.inference.precision import PRECISIONS
+from nysformer.models.ranges import Choice, Flag, Number, Text, Texts, allows, check_options, option, share, whole
 
 __all__ = ["FinetuneOptions", "FinetuneResult"]
 
-# What a resumed run may be told anew; everything else shapes the numbers and must stay.
+BEST_METRICS = ("macro_f1", "accuracy", "loss")
+
+# Options that may change on resume; everything else shapes the numbers and must stay.
 _FREE_ON_RESUME = {
     *("model", "train", "valid", "output", "text_column", "label_column"),
     *("delimiter", "encoding", "label_from", "all_files"),  # the documents themselves are compared
-    *("epochs", "max_steps", "time_limit", "gradient_checkpointing", "resume", "overwrite"),
+    *("epochs", "max_steps", "time_limit", "early_stopping", "gradient_checkpointing", "resume", "overwrite"),
 }
 
 
@@ -28,7 +32,10 @@ class FinetuneOptions:
         output: the run folder, which becomes a model folder.
         text_column: column of the text.
         label_column: column of the label.
-        delimiter, encoding, label_from, all_files: how files are read, see `nysformer.data.reader.ReadOptions`.
+        delimiter: between the cells of CSV; this and the next three as in `nysformer.data.reader.ReadOptions`.
+        encoding: of the files; None for UTF-8.
+        label_from: "top" labels a text file by the first folder below its source, "parent" by the folder it lies in.
+        all_files: in folders, read files of an unknown suffix, or of none, as text.
         valid_share: between 0 and 1, stratified by label (see `nysformer.data.holdout.hold_out`).
         group_column: with `valid_share`, the column that says which documents belong together, such as a thread or an
             author: they are never on both sides. A document without a value stands by itself.
@@ -56,6 +63,8 @@ class FinetuneOptions:
         eval_per_epoch: evaluations, and checkpoints, an epoch.
         eval_steps: evaluate every so many steps instead.
         best_metric: of the validation documents, by which the best checkpoint is chosen.
+        early_stopping: end the run after this many evaluations in a row without a better `best_metric`; None never
+            does.
         log_every: steps between two entries of the training curve.
         seed: of the new head, the order of documents, dropout, and the held-out share.
         resume: take the run in `output` up at its last checkpoint; its losses are then those of a run that was never
@@ -63,46 +72,48 @@ class FinetuneOptions:
         overwrite: replace an earlier run in `output`.
     """
 
-    model: str
-    train: tuple[str, ...]
-    output: str
-    valid: tuple[str, ...] = ()
-    text_column: str = "text"
-    label_column: str = "label"
+    model: str = field(metadata=allows(Text()))
+    train: tuple[str, ...] = field(metadata=allows(Texts()))
+    output: str = field(metadata=allows(Text()))
+    valid: tuple[str, ...] = option((), Texts())
+    text_column: str = option("text", Text())
+    label_column: str = option("label", Text())
     delimiter: str | None = None
     encoding: str | None = None
-    label_from: Literal["top", "parent"] = "top"
-    all_files: bool = False
-    valid_share: float | None = None
-    group_column: str | None = None
-    group_near_duplicates: bool = False
-    max_length: int | None = None
-    tokens_per_batch: int = 8192
-    epochs: float | None = None
-    max_steps: int | None = None
-    time_limit: float | None = None
-    learning_rate: float = 5e-5
-    weight_decay: float = 0.01
-    warmup_share: float = 0.1
-    max_grad_norm: float = 1.0
-    class_weights: Literal["balanced"] | None = None
-    bf16: bool = False
-    gradient_checkpointing: bool = False
-    eval_dtype: Literal["float32", "bfloat16", "int8"] | None = None
-    eval_per_epoch: int = 1
-    eval_steps: int | None = None
-    best_metric: Literal["macro_f1", "accuracy", "loss"] = "macro_f1"
-    log_every: int = 10
-    seed: int = 0
-    resume: bool = False
-    overwrite: bool = False
+    label_from: Literal["top", "parent"] = option("top", Choice(("top", "parent")))
+    all_files: bool = option(False, Flag())
+    valid_share: float | None = option(None, share(zero=False))
+    group_column: str | None = option(None, Text())
+    group_near_duplicates: bool = option(False, Flag())
+    max_length: int | None = option(None, whole(1))
+    tokens_per_batch: int = option(8192, whole(1))
+    epochs: float | None = option(None, Number(0, 1_000_000, open_low=True))
+    max_steps: int | None = option(None, whole(1))
+    time_limit: float | None = option(None, Number(0, 1_000_000, open_low=True))
+    learning_rate: float = option(5e-5, Number(0, open_low=True))
+    weight_decay: float = option(0.01, Number(0, 1_000))
+    warmup_share: float = option(0.1, share(zero=True))
+    max_grad_norm: float = option(1.0, Number(0))
+    class_weights: Literal["balanced"] | None = option(None, Choice(("balanced",)))
+    bf16: bool = option(False, Flag())
+    gradient_checkpointing: bool = option(False, Flag())
+    eval_dtype: Literal["float32", "bfloat16", "int8"] | None = option(None, Choice(PRECISIONS))
+    eval_per_epoch: int = option(1, whole(1))
+    eval_steps: int | None = option(None, whole(1))
+    best_metric: Literal["macro_f1", "accuracy", "loss"] = option("macro_f1", Choice(BEST_METRICS))
+    early_stopping: int | None = option(None, whole(1))
+    log_every: int = option(10, whole(1))
+    seed: int = option(0, whole(0, 2**32 - 1))
+    resume: bool = option(False, Flag())
+    overwrite: bool = option(False, Flag())
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
 
         Raises:
-            NysformerError: with the option and the range it may have.
+            NysformerError: with the option, its value and the range it may have.
         """
+        check_options(self)
         if not self.train:
             raise NysformerError("train: no training documents; name files or folders")
         if not self.valid and self.valid_share is None:
@@ -117,26 +128,6 @@ class FinetuneOptions:
         self.reading()  # refuses what cannot be meant
         if self.resume and self.overwrite:
             raise NysformerError("resume and overwrite exclude each other; leave out one of the two")
-        positive = ("max_length", "tokens_per_batch", "epochs", "max_steps", "time_limit", "learning_rate")
-        for name in (*positive, "eval_per_epoch", "eval_steps", "log_every"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise NysformerError(f"{name}: {value} is not above 0")
-        for name in ("weight_decay", "max_grad_norm", "seed"):
-            if not getattr(self, name) >= 0:
-                raise NysformerError(f"{name}: {getattr(self, name)} is below 0")
-        if not 0 <= self.warmup_share < 1:
-            raise NysformerError(f"warmup_share: {self.warmup_share} is not a share from 0 to below 1")
-        if self.valid_share is not None and not 0 < self.valid_share < 1:
-            raise NysformerError(f"valid_share: {self.valid_share} is not a share between 0 and 1")
-        for name, known in (
-            ("best_metric", ("macro_f1", "accuracy", "loss")),
-            ("class_weights", (None, "balanced")),
-            ("eval_dtype", (None, "float32", "bfloat16", "int8")),
-        ):
-            if getattr(self, name) not in known:
-                words = ", ".join(str(value) for value in known if value)
-                raise NysformerError(f"{name}: {getattr(self, name)!r} is unknown; there is {words}")
 
     def reading(self) -> ReadOptions:
         """How the files are read."""
@@ -179,7 +170,7 @@ class FinetuneResult:
         steps: optimizer steps, over all sessions.
         tokens: real tokens trained on, over all sessions.
         seconds: spent on training and periodic evaluation, over all sessions.
-        stopped_by: "time" where the time limit ended the run, else "steps".
+        stopped_by: "steps" where the run did all its steps, else what ended it: "time" or "early_stopping".
         truncated: training and validation documents that were cut to the maximum length.
     """
 
@@ -189,5 +180,5 @@ class FinetuneResult:
     steps: int
     tokens: int
     seconds: float
-    stopped_by: Literal["steps", "time"]
+    stopped_by: Literal["steps", "time", "early_stopping"]
     truncated: dict[str, int]

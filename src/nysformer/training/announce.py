@@ -1,0 +1,53 @@
+"""What a run says of its documents before it trains."""
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nysformer.data.reader import ReadLog
+from nysformer.training.corpus import Corpus
+
+__all__ = ["announce", "label_table_of"]
+
+_MOST_ROWS = 30
+_PARTS = {"train": "training", "valid": "validation"}
+
+
+def announce(console: Console, corpus: Corpus, logs: Mapping[str, ReadLog], new_head: str | None) -> None:
+    """Print the sizes of both parts, what reading them met, the labels and their documents, and why the head is new.
+
+    Args:
+        console: where to.
+        corpus: the documents.
+        logs: what reading "train" and "valid" met: files that were skipped, labels that got another spelling.
+        new_head: why the run starts with a new head; None where it keeps the model's.
+    """
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    for line in corpus.summary():
+        say(line)
+    for part, log in logs.items():
+        for line in log.lines():
+            say(f"{_PARTS[part]}: {line}")
+    console.print(label_table_of(corpus))
+    hidden = len(corpus.labels) - _MOST_ROWS
+    if hidden > 0:
+        say(f"and {hidden:,} more labels")
+    if new_head is not None:
+        say(f"new head: {new_head}")
+
+
+def label_table_of(corpus: Corpus) -> Table:
+    """The labels in the order of the model's outputs, with their training and validation documents; at most 30."""
+    counts = corpus.as_json()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("label", overflow="ellipsis", no_wrap=True)
+    for heading in _PARTS.values():
+        table.add_column(heading, justify="right")
+    for label in corpus.labels[:_MOST_ROWS]:
+        table.add_row(Text(label), *(f"{counts[part]['labels'][label]:,}" for part in _PARTS))
+    return table
