@@ -16,7 +16,7 @@ FLOORS: list[set[str]] = [
     {"bench", "report"},
     {"training"},
     {"inference"},
-    {"distributed"},
+    {"tasks"},
     {"data"},
     {"models"},
     {"layers"},

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from nysformer.errors import NysformerError
 
-__all__ = ["Encoded", "TextEncoder", "check_max_length", "encode"]
+__all__ = ["Encoded", "TextEncoder", "check_max_length", "encode", "private_copy"]
 
 _PROBES = ("a", "0", ".", "the")
 
@@ -51,7 +51,7 @@ class TextEncoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
         self._special = check_max_length(tokenizer, max_length)
-        self._tokenizer = _private_copy(tokenizer)
+        self._tokenizer = private_copy(tokenizer)
         # A tokenizer written in Python may add special tokens by what the text holds, so it adds them after the cut.
         self._cuts_first = not self._tokenizer.is_fast
         self._before = 0 if self._cuts_first else _tokens_before_text(self._tokenizer, self._special)
@@ -114,7 +114,7 @@ def check_max_length(tokenizer: PreTrainedTokenizerBase, max_length: int) -> int
     return special
 
 
-def _private_copy(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+def private_copy(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
     try:
         own = copy.deepcopy(tokenizer)
     except Exception as error:  # the tokenizers library raises bare Exceptions

@@ -46,6 +46,11 @@ class Record:
     columns: Mapping[str, object] = field(default_factory=dict, compare=False)
     group: str | None = None
 
+    @property
+    def place(self) -> str:
+        """Where it stands, for messages."""
+        return self.source if self.line is None else f"{self.source}:{self.line}"
+
 
 @dataclass(frozen=True, slots=True)
 class RecordError:

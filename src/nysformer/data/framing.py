@@ -1,0 +1,169 @@
+"""Tokens of a text with their characters, and the special tokens that a tokenizer puts around one text or two.
+
+Shapes: n tokens of a text, special ones not among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from tokenizers import Encoding
+from transformers import PreTrainedTokenizerBase
+
+from nysformer.data.encode import private_copy
+from nysformer.errors import NysformerError
+
+__all__ = ["Encoder", "Frame", "Tokens"]
+
+_PROBES = ("a", "0", ".", "the")
+
+
+class Tokens:
+    """The tokens of one text; what costs time is found when it is asked for.
+
+    Attributes:
+        ids: (n) token ids.
+        offsets: (n) the characters of each, (start, end), as the tokenizer reports them.
+        words: (n) the number of the word each is part of, from 0; -1 for none.
+        unknown: the share of unknown tokens, from 0 to 1.
+    """
+
+    def __init__(self, encoding: Encoding, unknown_id: int | None) -> None:
+        self._encoding = encoding
+        self.ids: list[int] = encoding.ids
+        count = 0 if unknown_id is None else self.ids.count(unknown_id)
+        self.unknown = count / max(len(self.ids), 1)
+
+    @cached_property
+    def offsets(self) -> list[tuple[int, int]]:
+        return self._encoding.offsets
+
+    @cached_property
+    def words(self) -> list[int]:
+        return [-1 if word is None else word for word in self._encoding.word_ids]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands around a document's tokens: special tokens, and another text where there are two.
+
+    Attributes:
+        prefix, suffix: token ids before and after.
+        prefix_types, inner_type, suffix_types: token types of the prefix, the document and the suffix.
+    """
+
+    prefix: list[int]
+    suffix: list[int]
+    prefix_types: list[int]
+    inner_type: int
+    suffix_types: list[int]
+
+    def __len__(self) -> int:
+        """Tokens of prefix and suffix together."""
+        return len(self.prefix) + len(self.suffix)
+
+    def around(self, ids: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Ids and token types of the whole."""
+        types = [*self.prefix_types, *([self.inner_type] * len(ids)), *self.suffix_types]
+        return [*self.prefix, *ids, *self.suffix], types
+
+
+class Encoder:
+    """Tokenizes texts with their characters, and knows the tokenizer's frames. Threads may share it.
+
+    Args:
+        tokenizer: the model's; it is left as it is.
+        max_length: tokens the model can read, special ones included.
+
+    Raises:
+        NysformerError: a tokenizer written in Python, which does not say which characters a token stands for.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+        if not tokenizer.is_fast:
+            raise NysformerError(
+                f"the tokenizer ({type(tokenizer).__name__}) does not say which characters a token stands for; save a "
+                "fast one (tokenizer.json) beside the model"
+            )
+        self.max_length = max_length
+        self._tokenizer = private_copy(tokenizer)
+        self._single = self._segments("a", None)
+        self._pair = self._segments("a", "a")
+
+    def tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        """Tokenize texts, without special tokens."""
+        if not texts:
+            return []
+        found = self._tokenizer(
+            list(texts),
+            add_special_tokens=False,
+            verbose=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )
+        return [Tokens(encoding, self._tokenizer.unk_token_id) for encoding in found.encodings]
+
+    def frame(self, other: Sequence[int] | None = None, *, document_first: bool = False) -> Frame:
+        """What stands around a document.
+
+        Args:
+            other: tokens of a second text, such as a question; None where the document stands alone.
+            document_first: the document is the first of the two texts, else the second.
+        """
+        if other is None:
+            before, after = self._single
+            return Frame(before.ids, after.ids, before.types, before.text_type, after.types)
+        before, between, after = self._pair
+        if document_first:
+            return Frame(
+                before.ids,
+                [*between.ids, *other, *after.ids],
+                before.types,
+                before.text_type,
+                [*between.types, *([between.text_type] * len(other)), *after.types],
+            )
+        return Frame(
+            [*before.ids, *other, *between.ids],
+            after.ids,
+            [*before.types, *([before.text_type] * len(other)), *between.types],
+            between.text_type,
+            after.types,
+        )
+
+    def _segments(self, first: str, second: str | None) -> list[_Segment]:
+        """The special tokens before, between and after texts, from what the tokenizer does with short ones."""
+        for probe in _PROBES:
+            texts = (probe,) if second is None else (probe, probe)
+            found = self._tokenizer(*texts, verbose=False, return_token_type_ids=True)
+            owners = found.sequence_ids(0)
+            if {owner for owner in owners if owner is not None} == set(range(len(texts))):
+                types = found.get("token_type_ids") or [0] * len(owners)
+                return _split(found["input_ids"], types, owners)
+        raise NysformerError(
+            "the tokenizer finds no token in a plain letter, digit or word; save it again from its source"
+        )
+
+
+@dataclass(slots=True)
+class _Segment:
+    """Special tokens with their types, and the type of the text that follows them."""
+
+    ids: list[int]
+    types: list[int]
+    text_type: int = 0
+
+
+def _split(ids: Sequence[int], types: Sequence[int], owners: Sequence[int | None]) -> list[_Segment]:
+    segments = [_Segment([], [])]
+    inside: int | None = None
+    for token, kind, owner in zip(ids, types, owners, strict=True):
+        if owner is None:
+            segments[-1].ids.append(token)
+            segments[-1].types.append(kind)
+        elif owner != inside:
+            segments[-1].text_type = kind
+            segments.append(_Segment([], []))
+        inside = owner if owner is not None else inside
+    return segments

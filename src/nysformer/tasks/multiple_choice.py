@@ -1,0 +1,190 @@
+"""Choose among given continuations of, or statements about, a document.
+
+Shapes: C choices of a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nysformer.data.framing import Encoder, Tokens
+from nysformer.data.records import Record
+from nysformer.errors import NysformerError
+from nysformer.models import NystromformerConfig, NystromformerForMultipleChoice
+from nysformer.tasks.base import Answer, Column, Encoding, Example, Metric, Task
+from nysformer.tasks.pieces import cut, tokens_read
+from nysformer.tasks.reading import Reading
+
+__all__ = ["Choice", "MultipleChoice"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice(Answer):
+    """The choice for one record: its text, its index from 0, and the probability of each choice, in their order."""
+
+    choice: str
+    index: int
+    probabilities: tuple[float, ...]
+
+    def fields(self) -> dict[str, Any]:
+        return {"choice": self.choice, "index": self.index, "probabilities": list(self.probabilities)}
+
+
+class MultipleChoice(Task[Choice, Encoding]):
+    """Pick one of several choices for a document."""
+
+    name = "multiple-choice"
+    pipeline_tag = "multiple-choice"
+    model_class = NystromformerForMultipleChoice
+    columns = (
+        Column("context", "the document"),
+        Column("choices", "list of texts, at least two"),
+        Column("label", "index of the right choice, from 0", only_labelled=True),
+    )
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return (Metric("accuracy", "accuracy"), Metric("loss", "loss", greater_is_better=False))
+
+    @classmethod
+    def from_records(cls, records: Iterable[Record], options: Mapping[str, Any]) -> MultipleChoice:
+        first: tuple[int, str] | None = None
+        for record in records:
+            count = len(_choices(record))
+            if first is not None and first[0] != count:
+                raise NysformerError(
+                    f"{record.place}: {count} choices, but {first[1]} has {first[0]}; train on one number of choices"
+                )
+            first = first or (count, record.place)
+        return cls()
+
+    @classmethod
+    def from_config(cls, config: NystromformerConfig) -> MultipleChoice:
+        return cls()
+
+    def texts(self, record: Record) -> list[str]:
+        context = record.columns.get("context")
+        if not isinstance(context, str) or not context.strip():
+            raise NysformerError(f"{record.place}: 'context' is empty or not text; fix or remove the document")
+        return [context, *_choices(record)]
+
+    def encode(
+        self, record: Record, tokens: Sequence[Tokens], encoder: Encoder, reading: Reading, *, labelled: bool
+    ) -> Encoding:
+        document, *choices = tokens
+        frames = [encoder.frame(choice.ids, document_first=True) for choice in choices]
+        longest = max(frames, key=len)
+        # Every choice is read with the same parts of the document.
+        pieces = cut(self.texts(record)[0], document, longest, reading, encoder.max_length)
+        targets = {"labels": _label(record, len(choices))} if labelled else {}
+        examples = []
+        for piece in pieces:
+            rows = [frame.around([document.ids[i] for i in piece.tokens.tolist()]) for frame in frames]
+            types = [types for _, types in rows]
+            flat = any(any(row) for row in types)
+            examples.append(Example([ids for ids, _ in rows], types if flat else None, targets))
+        return Encoding(
+            examples=examples,
+            length=len(document.ids) + len(longest),
+            truncated=tokens_read(pieces) < len(document.ids),
+            unknown=document.unknown,
+        )
+
+    def collate(
+        self, examples: Sequence[Example], pad_token_id: int, rng: np.random.Generator | None = None
+    ) -> dict[str, Tensor]:
+        """(B, C, N) ids, masks and types; a record with fewer choices gets masked rows, which `outputs` drops."""
+        choices = max(len(example.input_ids) for example in examples)
+        length = max(len(row) for example in examples for row in example.input_ids)
+        shape = (len(examples), choices, length)
+        ids = np.full(shape, pad_token_id, dtype=np.int64)
+        mask, types = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        for i, example in enumerate(examples):
+            for j, row in enumerate(example.input_ids):
+                ids[i, j, : len(row)] = row
+                mask[i, j, : len(row)] = 1
+                if example.token_type_ids is not None:
+                    types[i, j, : len(row)] = example.token_type_ids[j]
+        batch = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+        if any(example.token_type_ids is not None for example in examples):
+            batch["token_type_ids"] = torch.from_numpy(types)
+        if examples[0].targets:
+            batch["labels"] = torch.tensor([example.targets["labels"] for example in examples])
+        return batch
+
+    def outputs(self, output: Any, batch: Mapping[str, Tensor], examples: Sequence[Example]) -> list[Any]:
+        rows = output.logits.float().cpu().numpy()
+        return [row[: len(example.input_ids)] for row, example in zip(rows, examples, strict=True)]
+
+    def decode(self, record: Record, encoding: Encoding, outputs: Sequence[NDArray[np.float32]]) -> Choice:
+        probabilities = _softmax(np.mean(outputs, axis=0))
+        index = int(probabilities.argmax())
+        return Choice(
+            source=record.source,
+            line=record.line,
+            length=encoding.length,
+            truncated=encoding.truncated,
+            unknown=encoding.unknown,
+            choice=_choices(record)[index],
+            index=index,
+            probabilities=tuple(probabilities.tolist()),
+        )
+
+    def measure(self) -> ChoiceMeasure:
+        return ChoiceMeasure()
+
+
+class ChoiceMeasure:
+    """Accuracy and mean cross-entropy, in nats."""
+
+    def __init__(self) -> None:
+        self.documents = self.right = 0
+        self.loss = 0.0
+
+    def add(self, record: Record, encoding: Encoding, outputs: Sequence[NDArray[np.float32]], answer: Choice) -> None:
+        label = _label(record, len(answer.probabilities))
+        self.documents += 1
+        self.right += answer.index == label
+        self.loss -= float(np.log(max(answer.probabilities[label], 1e-30)))
+
+    def result(self) -> dict[str, Any]:
+        count = max(self.documents, 1)
+        return {"documents": self.documents, "accuracy": self.right / count, "loss": self.loss / count}
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    shifted = np.exp(logits - logits.max())
+    return shifted / shifted.sum()
+
+
+def _choices(record: Record) -> list[str]:
+    choices = record.columns.get("choices")
+    if (
+        not isinstance(choices, (list, tuple))
+        or len(choices) < 2
+        or not all(isinstance(choice, str) and choice.strip() for choice in choices)
+    ):
+        raise NysformerError(
+            f"{record.place}: 'choices' is not a list of two or more texts; fix or remove the document"
+        )
+    return list(choices)
+
+
+def _label(record: Record, count: int) -> int:
+    try:
+        label = int(record.label)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        label = -1
+    if not 0 <= label < count:
+        raise NysformerError(
+            f"{record.place}: the label {record.label!r} is not the index of a choice, 0 to {count - 1}; fix or remove "
+            "the document"
+        )
+    return label

@@ -1,0 +1,246 @@
+"""Find the answer to a question in a document, as a span of its characters, or say that there is none.
+
+Shapes: n tokens of the document without special ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nysformer.data.framing import Encoder, Tokens
+from nysformer.data.records import Record
+from nysformer.errors import NysformerError
+from nysformer.models import NystromformerConfig, NystromformerForQuestionAnswering
+from nysformer.tasks.alignment import tight_offsets
+from nysformer.tasks.base import Answer, Column, Encoding, Example, Metric, Task
+from nysformer.tasks.pieces import Piece, cut, merge, tokens_read
+from nysformer.tasks.reading import Range, Reading
+
+__all__ = ["MAX_ANSWER_TOKENS", "QuestionAnswering", "TextAnswer", "best_span"]
+
+MAX_ANSWER_TOKENS = 64
+"""No answer is longer; gold answers that are longer are still trained on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextAnswer(Answer):
+    """The answer to one question.
+
+    Attributes:
+        answer: `document[start:end]`, or "" where the model finds none.
+        start, end: its characters; None where there is none.
+        score: by how much the best span's logits are above those of "no answer".
+    """
+
+    answer: str
+    start: int | None
+    end: int | None
+    score: float
+
+    def fields(self) -> dict[str, Any]:
+        return {"answer": self.answer, "start": self.start, "end": self.end, "score": self.score}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextEncoding(Encoding):
+    """An encoding that remembers the document: its text, what each example reads, and each token's characters."""
+
+    context: str
+    pieces: list[Piece]
+    offsets: list[Range]
+
+
+class QuestionAnswering(Task[TextAnswer, ContextEncoding]):
+    """Extract answers from documents."""
+
+    name = "question-answering"
+    pipeline_tag = "question-answering"
+    model_class = NystromformerForQuestionAnswering
+    columns = (
+        Column("question", "the question"),
+        Column("context", "the document"),
+        Column("answers", '{"text": [...], "answer_start": [...]}; empty lists: no answer', only_labelled=True),
+    )
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return (
+            Metric("f1", "token F1"),
+            Metric("exact_match", "exact match"),
+            Metric("no_answer_accuracy", "accuracy of answer or none"),
+        )
+
+    @classmethod
+    def from_records(cls, records: Iterable[Record], options: Mapping[str, Any]) -> QuestionAnswering:
+        return cls()
+
+    @classmethod
+    def from_config(cls, config: NystromformerConfig) -> QuestionAnswering:
+        return cls()
+
+    def texts(self, record: Record) -> list[str]:
+        return [_text(record, "context"), _text(record, "question")]
+
+    def encode(
+        self, record: Record, tokens: Sequence[Tokens], encoder: Encoder, reading: Reading, *, labelled: bool
+    ) -> ContextEncoding:
+        context = _text(record, "context")
+        document, asked = tokens
+        offsets = tight_offsets(context, document.offsets)
+        frame = encoder.frame(asked.ids)
+        pieces = cut(context, document, frame, reading, encoder.max_length)
+        gold = _gold(record, context) if labelled else []
+        return ContextEncoding(
+            examples=[
+                Example(
+                    piece.input_ids,
+                    piece.token_type_ids,
+                    _targets(piece, offsets, gold) if labelled else {},
+                )
+                for piece in pieces
+            ],
+            length=len(document.ids) + len(frame),
+            truncated=tokens_read(pieces) < len(document.ids),
+            unknown=document.unknown,
+            context=context,
+            pieces=pieces,
+            offsets=offsets,
+        )
+
+    def outputs(self, output: Any, batch: Mapping[str, Tensor], examples: Sequence[Example]) -> list[Any]:
+        both = torch.stack([output.start_logits, output.end_logits], dim=-1).float().cpu().numpy()
+        return [row[: len(example.input_ids)] for row, example in zip(both, examples, strict=True)]
+
+    def decode(self, record: Record, encoding: ContextEncoding, outputs: Sequence[NDArray[np.float32]]) -> TextAnswer:
+        logits, read = merge(encoding.pieces, outputs, len(encoding.offsets))
+        visible = read & np.array([start < end for start, end in encoding.offsets])
+        # The first token stands for "no answer", in every piece; the piece that is surest of an answer decides.
+        none = min(float(output[0].sum()) for output in outputs)
+        span = best_span(logits[:, 0], logits[:, 1], visible)
+        score = -np.inf if span is None else span[2] - none
+        common = {
+            "source": record.source,
+            "line": record.line,
+            "length": encoding.length,
+            "truncated": encoding.truncated,
+            "unknown": encoding.unknown,
+        }
+        if span is None or score <= 0:
+            return TextAnswer(answer="", start=None, end=None, score=float(score), **common)  # type: ignore[arg-type]
+        start, end = encoding.offsets[span[0]][0], encoding.offsets[span[1]][1]
+        return TextAnswer(
+            answer=encoding.context[start:end],
+            start=start,
+            end=end,
+            score=float(score),
+            **common,  # type: ignore[arg-type]
+        )
+
+    def measure(self) -> AnswerMeasure:
+        return AnswerMeasure()
+
+
+def best_span(
+    start: NDArray[np.float32], end: NDArray[np.float32], allowed: NDArray[np.bool_], longest: int = MAX_ANSWER_TOKENS
+) -> tuple[int, int, float] | None:
+    """The first and last token of the span of at most `longest` tokens with the largest sum of logits, and that sum.
+
+    Args:
+        start, end: (n) logits.
+        allowed: (n) where a span may begin and end.
+        longest: tokens per span.
+
+    Returns:
+        None where no token is allowed.
+
+    Example:
+        >>> import numpy as np
+        >>> best_span(np.array([0.0, 3.0, 0.0]), np.array([5.0, 0.0, 2.0]), np.array([True, True, True]))
+        (1, 2, 5.0)
+    """
+    if not allowed.any():
+        return None
+    start, end = np.where(allowed, start, -np.inf), np.where(allowed, end, -np.inf)
+    best: tuple[int, int, float] | None = None
+    for width in range(min(longest, len(start))):
+        sums = start[: len(start) - width] + end[width:]
+        place = int(sums.argmax())
+        if best is None or sums[place] > best[2]:
+            best = place, place + width, float(sums[place])
+    return best
+
+
+class AnswerMeasure:
+    """SQuAD's exact match and F1 over words, from 0 to 1, and how often "no answer" is right."""
+
+    def __init__(self) -> None:
+        from torchmetrics.text import SQuAD
+
+        self.squad = SQuAD()
+        self.documents = self.unanswerable = self.right_none = 0
+
+    def add(
+        self, record: Record, encoding: ContextEncoding, outputs: Sequence[NDArray[np.float32]], answer: TextAnswer
+    ) -> None:
+        gold = [encoding.context[start:end] for start, end in _gold(record, encoding.context)]
+        texts = gold or [""]
+        self.squad.update(
+            [{"id": "", "prediction_text": answer.answer}],
+            [{"id": "", "answers": {"text": texts, "answer_start": [0] * len(texts)}}],
+        )
+        self.documents += 1
+        self.unanswerable += not gold
+        self.right_none += (not gold) == (not answer.answer)
+
+    def result(self) -> dict[str, Any]:
+        scores = self.squad.compute()
+        return {
+            "documents": self.documents,
+            "f1": float(scores["f1"]) / 100,
+            "exact_match": float(scores["exact_match"]) / 100,
+            "no_answer_accuracy": self.right_none / max(self.documents, 1),
+            "unanswerable": self.unanswerable,
+        }
+
+
+def _targets(piece: Piece, offsets: Sequence[Range], gold: Sequence[Range]) -> dict[str, int]:
+    """The first gold answer that the piece holds whole, as places in its ids; the first token where it holds none."""
+    places = {token: piece.start + place for place, token in enumerate(piece.tokens.tolist())}
+    for start, end in gold:
+        inside = [token for token, (a, b) in enumerate(offsets) if a < end and b > start and a < b]
+        if inside and all(token in places for token in inside):
+            return {"start_positions": places[inside[0]], "end_positions": places[inside[-1]]}
+    return {"start_positions": 0, "end_positions": 0}
+
+
+def _text(record: Record, column: str) -> str:
+    value = record.columns.get(column)
+    if not isinstance(value, str) or not value.strip():
+        raise NysformerError(f"{record.place}: {column!r} is empty or not text; fix or remove the document")
+    return value
+
+
+def _gold(record: Record, context: str) -> list[Range]:
+    """Characters of the gold answers."""
+    answers = record.columns.get("answers")
+    try:
+        texts, starts = answers["text"], answers["answer_start"]  # type: ignore[index]
+        ranges = [(int(start), int(start) + len(text)) for text, start in zip(texts, starts, strict=True)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise NysformerError(
+            f'{record.place}: answers are {{"text": [...], "answer_start": [...]}}; fix or remove the document'
+        ) from error
+    for (start, end), text in zip(ranges, texts, strict=True):
+        if context[start:end] != text or not text:
+            raise NysformerError(
+                f"{record.place}: the answer {text!r} does not stand at character {start} of the context; fix or "
+                "remove the document"
+            )
+    return ranges

@@ -1,0 +1,151 @@
+"""Which tokens of a document a model reads: all of it, its head or tail, windows, or its most central sentences.
+
+A piece is what one forward pass reads: token ranges of the document in their order, special tokens not counted.
+"""
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+
+from nysformer.errors import NysformerError
+
+__all__ = ["STRATEGIES", "Range", "Reading", "Strategy", "central_ranges", "choose_pieces"]
+
+Strategy = Literal["whole", "head", "tail", "head+tail", "windows", "key-sentences"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+
+Range: TypeAlias = tuple[int, int]
+"""A half-open range of token (or character) indices, (start, end)."""
+
+# A sentence ends at its mark and the space behind it, or at the end of a line.
+_SENTENCE_END = re.compile(r"(?<=[.!?…。！？])\s+|\s*\n\s*")
+# Longer "sentences" (a table, a text without punctuation) are cut, so that the choice stays a choice.
+_LONGEST_SENTENCE = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How documents that do not fit are read.
+
+    Attributes:
+        strategy: "whole" reads as many tokens as the model has positions for; "head", "tail", "head+tail" and
+            "key-sentences" read one piece of at most `window` tokens; "windows" reads all of the document in
+            overlapping pieces of `window` tokens.
+        window: tokens per piece, special tokens included; None for as many as the model can read.
+        overlap: the share of a window that the next one repeats; for "windows" only.
+
+    Raises:
+        NysformerError: an unknown strategy, a window below 1, or an overlap outside [0, 1).
+
+    Example:
+        >>> Reading(strategy="windows", window=512).overlap
+        0.25
+    """
+
+    strategy: Strategy = "whole"
+    window: int | None = None
+    overlap: float = 0.25
+
+    def __post_init__(self) -> None:
+        if self.strategy not in STRATEGIES:
+            raise NysformerError(f"reading: {self.strategy!r} is unknown; choose one of {', '.join(STRATEGIES)}")
+        if self.window is not None and self.window < 1:
+            raise NysformerError(f"window: {self.window} tokens hold nothing; give at least 1")
+        if not 0 <= self.overlap < 1:
+            raise NysformerError(f"overlap: {self.overlap} is not a share from 0 to below 1")
+
+
+def choose_pieces(
+    text: str, offsets: Sequence[Range], room: int, strategy: Strategy, *, overlap: float = 0.25
+) -> list[list[Range]]:
+    """Choose the token ranges that are read.
+
+    Args:
+        text: the document.
+        offsets: each token's characters in `text`; n tokens, special ones not among them.
+        room: tokens per piece, at least 1.
+        strategy: see `Reading`. "whole" and "head" both read the first `room` tokens.
+        overlap: see `Reading`.
+
+    Returns:
+        The pieces, at least one. The ranges of a piece are ordered and disjoint and hold at most `room` tokens; a
+        document of at most `room` tokens is one piece, whole, under every strategy. Windows cover every token, and the
+        last one ends with the document.
+
+    Example:
+        >>> offsets = [(i, i + 1) for i in range(10)]
+        >>> choose_pieces("abcdefghij", offsets, 4, "head+tail")
+        [[(0, 2), (8, 10)]]
+        >>> choose_pieces("abcdefghij", offsets, 4, "windows", overlap=0.25)
+        [[(0, 4)], [(3, 7)], [(6, 10)]]
+    """
+    count = len(offsets)
+    if count <= room:
+        return [[(0, count)]]
+    if strategy == "tail":
+        return [[(count - room, count)]]
+    if strategy == "head+tail":
+        head = (room + 1) // 2
+        return [[(0, head), (count - (room - head), count)]] if room > 1 else [[(0, 1)]]
+    if strategy == "windows":
+        step = max(1, room - int(room * overlap))
+        starts = [*range(0, count - room, step), count - room]
+        return [[(start, start + room)] for start in starts]
+    if strategy == "key-sentences":
+        return [central_ranges(text, offsets, room)]
+    return [[(0, room)]]
+
+
+def central_ranges(text: str, offsets: Sequence[Range], room: int) -> list[Range]:
+    """The sentences that say most of what the others say, as token ranges in the order of the document.
+
+    A sentence's score is the sum of its cosines with all sentences of the document (TF-IDF within the document), which
+    is linear in their number. Sentences are taken by score while they fit.
+
+    Args:
+        text, offsets, room: as in `choose_pieces`; more than `room` tokens.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    ranges = _sentences(text, offsets)
+    sentences = [text[offsets[start][0] : offsets[end - 1][1]] for start, end in ranges]
+    try:
+        vectors = TfidfVectorizer(sublinear_tf=True).fit_transform(sentences)
+        scores = np.asarray(vectors @ np.asarray(vectors.sum(axis=0)).ravel()).ravel()
+    except ValueError:  # no word in any of them
+        scores = np.zeros(len(ranges))
+    chosen: list[Range] = []
+    left = room
+    for index in np.argsort(-scores, kind="stable").tolist():
+        start, end = ranges[index]
+        if end - start <= left:
+            chosen.append((start, end))
+            left -= end - start
+    return _joined(sorted(chosen)) or [(0, room)]
+
+
+def _sentences(text: str, offsets: Sequence[Range]) -> list[Range]:
+    """Token ranges of sentences, each of at most `_LONGEST_SENTENCE` tokens, that together cover the document."""
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    firsts = np.searchsorted([start for start, _ in offsets], ends).tolist()
+    cuts = sorted({0, *firsts, len(offsets)})
+    return [
+        (start, min(start + _LONGEST_SENTENCE, end))
+        for begin, end in itertools.pairwise(cuts)
+        for start in range(begin, end, _LONGEST_SENTENCE)
+    ]
+
+
+def _joined(ranges: Sequence[Range]) -> list[Range]:
+    """Neighbouring ranges made one."""
+    joined: list[Range] = []
+    for start, end in ranges:
+        if joined and joined[-1][1] == start:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return joined
