@@ -1,16 +1,14 @@
 """Texts to token ids, cut to what a model reads, with their true lengths."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
+from nysformer.data.framing import private_copy, special_tokens
 from nysformer.errors import NysformerError
 
-__all__ = ["Encoded", "TextEncoder", "check_max_length", "encode", "private_copy"]
-
-_PROBES = ("a", "0", ".", "the")
+__all__ = ["Encoded", "TextEncoder", "check_max_length", "encode"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ class TextEncoder:
         self._tokenizer = private_copy(tokenizer)
         # A tokenizer written in Python may add special tokens by what the text holds, so it adds them after the cut.
         self._cuts_first = not self._tokenizer.is_fast
-        self._before = 0 if self._cuts_first else _tokens_before_text(self._tokenizer, self._special)
+        self._before = 0 if self._cuts_first else len(special_tokens(self._tokenizer)[0].ids) if self._special else 0
         self._room = max_length - self._special
         self._cut_left = self._tokenizer.truncation_side == "left"
         self._unknown_id = self._tokenizer.unk_token_id
@@ -112,31 +110,3 @@ def check_max_length(tokenizer: PreTrainedTokenizerBase, max_length: int) -> int
             f"{special + 1}"
         )
     return special
-
-
-def private_copy(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-    try:
-        own = copy.deepcopy(tokenizer)
-    except Exception as error:  # the tokenizers library raises bare Exceptions
-        raise NysformerError(
-            f"the tokenizer cannot be copied ({' '.join(str(error).split())}); threads would share its settings: give "
-            "one without parts written in Python"
-        ) from error
-    backend = getattr(own, "_tokenizer", None)
-    if own.is_fast and backend is not None:
-        # A tokenizer.json may switch these on; switching them off per call would change the tokenizer under threads.
-        backend.no_truncation()
-        backend.no_padding()
-        backend.encode_special_tokens = own.split_special_tokens
-    return own
-
-
-def _tokens_before_text(tokenizer: PreTrainedTokenizerBase, special: int) -> int:
-    """How many of the special tokens stand before the text; the others stand after it."""
-    if special == 0:
-        return 0
-    for probe in _PROBES:
-        owners = tokenizer(probe, verbose=False).sequence_ids(0)
-        if 0 in owners:
-            return owners.index(0)
-    raise NysformerError("the tokenizer finds no token in a plain letter, digit or word; save it again from its source")

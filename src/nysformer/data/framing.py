@@ -5,6 +5,7 @@ Shapes: n tokens of a text, special ones not among them.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,10 +13,9 @@ from functools import cached_property
 from tokenizers import Encoding
 from transformers import PreTrainedTokenizerBase
 
-from nysformer.data.encode import private_copy
 from nysformer.errors import NysformerError
 
-__all__ = ["Encoder", "Frame", "Tokens"]
+__all__ = ["Encoder", "Frame", "Segment", "Tokens", "private_copy", "special_tokens"]
 
 _PROBES = ("a", "0", ".", "the")
 
@@ -89,8 +89,8 @@ class Encoder:
             )
         self.max_length = max_length
         self._tokenizer = private_copy(tokenizer)
-        self._single = self._segments("a", None)
-        self._pair = self._segments("a", "a")
+        self._single = special_tokens(self._tokenizer)
+        self._pair = special_tokens(self._tokenizer, pair=True)
 
     def tokens(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenize texts, without special tokens."""
@@ -132,22 +132,9 @@ class Encoder:
             after.types,
         )
 
-    def _segments(self, first: str, second: str | None) -> list[_Segment]:
-        """The special tokens before, between and after texts, from what the tokenizer does with short ones."""
-        for probe in _PROBES:
-            texts = (probe,) if second is None else (probe, probe)
-            found = self._tokenizer(*texts, verbose=False, return_token_type_ids=True)
-            owners = found.sequence_ids(0)
-            if {owner for owner in owners if owner is not None} == set(range(len(texts))):
-                types = found.get("token_type_ids") or [0] * len(owners)
-                return _split(found["input_ids"], types, owners)
-        raise NysformerError(
-            "the tokenizer finds no token in a plain letter, digit or word; save it again from its source"
-        )
-
 
 @dataclass(slots=True)
-class _Segment:
+class Segment:
     """Special tokens with their types, and the type of the text that follows them."""
 
     ids: list[int]
@@ -155,8 +142,45 @@ class _Segment:
     text_type: int = 0
 
 
-def _split(ids: Sequence[int], types: Sequence[int], owners: Sequence[int | None]) -> list[_Segment]:
-    segments = [_Segment([], [])]
+def special_tokens(tokenizer: PreTrainedTokenizerBase, *, pair: bool = False) -> list[Segment]:
+    """The special tokens before, between and after one text or two, from what a fast tokenizer does with short ones.
+
+    Raises:
+        NysformerError: the tokenizer finds no token in any of them.
+    """
+    for probe in _PROBES:
+        texts = (probe, probe) if pair else (probe,)
+        found = tokenizer(*texts, verbose=False, return_token_type_ids=True)
+        owners = found.sequence_ids(0)
+        if {owner for owner in owners if owner is not None} == set(range(len(texts))):
+            return _split(found["input_ids"], found.get("token_type_ids") or [0] * len(owners), owners)
+    raise NysformerError("the tokenizer finds no token in a plain letter, digit or word; save it again from its source")
+
+
+def private_copy(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """A copy that threads may share: truncation and padding are switched off once, and no call changes it.
+
+    Raises:
+        NysformerError: the tokenizer cannot be copied.
+    """
+    try:
+        own = copy.deepcopy(tokenizer)
+    except Exception as error:  # the tokenizers library raises bare Exceptions
+        raise NysformerError(
+            f"the tokenizer cannot be copied ({' '.join(str(error).split())}); threads would share its settings: give "
+            "one without parts written in Python"
+        ) from error
+    backend = getattr(own, "_tokenizer", None)
+    if own.is_fast and backend is not None:
+        # A tokenizer.json may switch these on; switching them off per call would change the tokenizer under threads.
+        backend.no_truncation()
+        backend.no_padding()
+        backend.encode_special_tokens = own.split_special_tokens
+    return own
+
+
+def _split(ids: Sequence[int], types: Sequence[int], owners: Sequence[int | None]) -> list[Segment]:
+    segments = [Segment([], [])]
     inside: int | None = None
     for token, kind, owner in zip(ids, types, owners, strict=True):
         if owner is None:
@@ -164,6 +188,6 @@ def _split(ids: Sequence[int], types: Sequence[int], owners: Sequence[int | None
             segments[-1].types.append(kind)
         elif owner != inside:
             segments[-1].text_type = kind
-            segments.append(_Segment([], []))
+            segments.append(Segment([], []))
         inside = owner if owner is not None else inside
     return segments

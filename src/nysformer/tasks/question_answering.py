@@ -162,7 +162,7 @@ def best_span(
 
     Example:
         >>> import numpy as np
-        >>> best_span(np.array([0.0, 3.0, 0.0]), np.array([5.0, 0.0, 2.0]), np.array([True, True, True]))
+        >>> best_span(np.array([0.0, 3.0, 0.0]), np.array([4.0, 0.0, 2.0]), np.array([True, True, True]))
         (1, 2, 5.0)
     """
     if not allowed.any():
