@@ -2,7 +2,7 @@
 
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.conversion import from_bert
-from nysformer.models.encoder import NystromformerLayer, NystromformerModel, NystromformerPreTrainedModel
+from nysformer.models.encoder import NystromformerLayer, NystromformerModel
 from nysformer.models.heads import (
     NystromformerForMaskedLM,
     NystromformerForMultipleChoice,
@@ -11,6 +11,7 @@ from nysformer.models.heads import (
     NystromformerForTokenClassification,
 )
 from nysformer.models.optimization import optimize
+from nysformer.models.pretrained import NystromformerPreTrainedModel
 from nysformer.models.registration import register, unregister
 
 __all__ = [

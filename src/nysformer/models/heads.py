@@ -24,7 +24,7 @@ from transformers.modeling_outputs import (
 from nysformer.errors import NysformerError
 from nysformer.layers import project
 from nysformer.models.configuration import NystromformerConfig
-from nysformer.models.encoder import NystromformerModel, NystromformerPreTrainedModel, activation_function
+from nysformer.models.encoder import NystromformerModel, activation_function
 from nysformer.models.inputs import (
     batch_layout,
     check_one_document,
@@ -34,6 +34,7 @@ from nysformer.models.inputs import (
     unpack_masked,
 )
 from nysformer.models.losses import IGNORED, cross_entropy, sequence_loss, span_loss
+from nysformer.models.pretrained import NystromformerPreTrainedModel
 
 __all__ = [
     "NystromformerForMaskedLM",

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from nysformer.errors import NysformerError
 from nysformer.layers.fused import Int8Linear, PackedLinear, can_quantize, dense_projections, fuse_layer
 from nysformer.layers.watched import is_watched
-from nysformer.models.encoder import NystromformerPreTrainedModel
 from nysformer.models.finite import check_finite_model
+from nysformer.models.pretrained import NystromformerPreTrainedModel
 from nysformer.ops import can_pack, pays_to_pack
 
 __all__ = ["Precision", "optimize"]

@@ -13,8 +13,8 @@ from transformers.utils import logging
 
 from nysformer.errors import NysformerError
 from nysformer.models.configuration import NystromformerConfig, unusable
-from nysformer.models.encoder import NystromformerPreTrainedModel
 from nysformer.models.no_convolution import MARK
+from nysformer.models.pretrained import NystromformerPreTrainedModel
 
 __all__ = ["check_shapes", "read_config", "stored_shapes"]
 

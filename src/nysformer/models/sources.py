@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from nysformer.errors import NysformerError
-from nysformer.models.encoder import NystromformerPreTrainedModel
+from nysformer.models.pretrained import NystromformerPreTrainedModel
 from nysformer.models.ranges import Flag, check_options, option, whole
 
 __all__ = ["UNREADABLE", "Conversion", "ConversionOptions", "parts", "refuse_pickle"]
