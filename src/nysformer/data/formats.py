@@ -69,7 +69,7 @@ _TAR_MAGIC, _TAR_OFFSET = b"ustar", 257
 
 
 def format_of(path: str | Path) -> Format | None:
-    """The format a file's suffix names, in any case and with `.gz` left aside; None for an unknown suffix.
+    """The format that a file's suffix names, in any case and without `.gz`; None for an unknown suffix.
 
     Example:
         >>> format_of("reports/May.JSONL.gz"), format_of("notes.txt"), format_of("LICENSE")

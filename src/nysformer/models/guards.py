@@ -1,7 +1,7 @@
 """What every model refuses: weights that are not finite, and calls that a copy out of `optimize` cannot answer.
 
 An optimized copy keeps its dense weights packed, outside its parameters. Whatever reads or changes parameters would
-pass them over in silence, so each such call is refused in one line that names the model to use instead.
+pass them over silently, so each such call is refused in one line that names the model to use instead.
 """
 
 from __future__ import annotations
