@@ -17,5 +17,5 @@ def test_a_small_bag(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_speed_of_wrong_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bags, "_AGREEMENT", -1.0)
-    with pytest.raises(NysformerError, match="mend it first"):
+    with pytest.raises(NysformerError, match="fix that first"):
         bags.measure_bags(lengths=(300,), rounds=1)
