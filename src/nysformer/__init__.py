@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from nysformer import ops as ops
     from nysformer.errors import NysformerError as NysformerError
     from nysformer.inference.evaluate import evaluate as evaluate
-    from nysformer.inference.predict import Prediction as Prediction
     from nysformer.inference.predict import Predictor as Predictor
     from nysformer.inference.predict import load as load
+    from nysformer.inference.prediction import Prediction as Prediction
     from nysformer.layers import NystromAttention as NystromAttention
     from nysformer.models import (
         NystromformerConfig as NystromformerConfig,
@@ -72,7 +72,7 @@ _HOME = {
     "NystromformerLayer": "nysformer.models",
     "NystromformerModel": "nysformer.models",
     "NystromformerPreTrainedModel": "nysformer.models",
-    "Prediction": "nysformer.inference.predict",
+    "Prediction": "nysformer.inference.prediction",
     "Predictor": "nysformer.inference.predict",
     "evaluate": "nysformer.inference.evaluate",
     "finetune": "nysformer.training.finetune",

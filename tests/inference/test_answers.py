@@ -5,7 +5,7 @@ import pytest
 from nysformer.data.records import Record, RecordError, Waiting
 from nysformer.errors import NysformerError
 from nysformer.inference.answers import AnswerRows, keep_columns, kept_names
-from nysformer.inference.predict import Prediction
+from nysformer.inference.prediction import Prediction
 
 
 def prediction(**changes: Any) -> Prediction:

@@ -14,7 +14,7 @@ from nysformer.cli.wording import in_flags
 from nysformer.errors import NysformerError
 
 if TYPE_CHECKING:
-    from nysformer.inference.predict import Prediction
+    from nysformer.inference.prediction import Prediction
 
 __all__ = ["predict"]
 

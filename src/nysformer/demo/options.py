@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nysformer.inference.predict import Prediction
+from nysformer.inference.prediction import Prediction
 from nysformer.models.ranges import Number, Text, check_options, option, whole
 from nysformer.training.options import FinetuneResult
 

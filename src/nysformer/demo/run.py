@@ -28,7 +28,8 @@ from nysformer.errors import Interrupted, NysformerError
 from nysformer.inference.evaluate import evaluate
 from nysformer.inference.load import load_tokenizer
 from nysformer.inference.metrics import classification_metrics
-from nysformer.inference.predict import Prediction, Predictor
+from nysformer.inference.predict import Predictor
+from nysformer.inference.prediction import Prediction
 from nysformer.inference.weaknesses import zero_f1
 from nysformer.training.card import CARD
 from nysformer.training.finetune import finetune

@@ -7,7 +7,7 @@ from typing import Any
 from nysformer.data.records import Record, RecordError
 from nysformer.data.tables import Columns
 from nysformer.errors import NysformerError
-from nysformer.inference.predict import Prediction
+from nysformer.inference.prediction import Prediction
 
 __all__ = ["AnswerRows", "keep_columns", "kept_names"]
 

@@ -3,19 +3,26 @@ import io
 import json
 import os
 import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nysformer.data.records import RecordError, Waiting
-from nysformer.data.stream import Record, stream_documents
+from nysformer.data.reader import ReadOptions, read_records
+from nysformer.data.records import Item, Record, RecordError, Waiting
 from nysformer.errors import NysformerError
 
 
+def stream(sources: Sequence[str | Path], *, stdin: BinaryIO | None = None, **options: Any) -> Iterator[Item]:
+    """As prediction reads: without labels."""
+    return read_records(sources, ReadOptions(**options), labelled=False, stdin=stdin)
+
+
 def read(path: Path, **options: object) -> list[object]:
-    return list(stream_documents([path], **options))
+    return list(stream([path], **options))
 
 
 def reasons(items: list[object]) -> dict[int | None, str]:
@@ -87,7 +94,7 @@ def test_compressed_and_broken_off(tmp_path: Path) -> None:
     path.write_bytes(whole[: len(whole) // 2])
     rest = tmp_path / "next.txt"
     rest.write_text("still read")
-    items = list(stream_documents([path, rest]))
+    items = list(stream([path, rest]))
     bad = [item for item in items if isinstance(item, RecordError)]
     assert len(bad) == 1
     assert bad[0].line is None
@@ -133,10 +140,10 @@ def test_parquet(tmp_path: Path) -> None:
     assert items[-1] == Record("b", str(path), 130)
     assert list(reasons(items)) == [2, 3]
     with pytest.raises(NysformerError, match=r"no column 'body' \(there are: id, text\)"):
-        stream_documents([path], text_column="body")
+        stream([path], text_column="body")
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(NysformerError, match="not a whole Parquet file"):
-        stream_documents([path])
+        stream([path])
 
 
 def test_folder_is_walked_by_name_without_hidden_and_other_files(tmp_path: Path) -> None:
@@ -152,7 +159,7 @@ def test_text_files_of_any_name_when_named(tmp_path: Path) -> None:
     licence.write_text("May be used.\n")
     empty.write_text("\n")
     binary.write_bytes(b"\x00\xff")
-    assert list(stream_documents([licence, empty, binary])) == [
+    assert list(stream([licence, empty, binary])) == [
         Record("May be used.\n", str(licence), None),
         RecordError(str(empty), None, "the document is empty"),
         RecordError(str(binary), None, "binary data (a zero byte at byte 1); extract its text first"),
@@ -163,9 +170,9 @@ def test_format_can_be_named(tmp_path: Path) -> None:
     path = tmp_path / "mail.log"
     path.write_text("one\n\ntwo\n")
     assert read(path, input_format="lines") == [Record("one", str(path), 1), Record("two", str(path), 3)]
-    assert [item.text for item in stream_documents(["-"], input_format="text", stdin=io.BytesIO(b"a\nb"))] == ["a\nb"]
+    assert [item.text for item in stream(["-"], input_format="text", stdin=io.BytesIO(b"a\nb"))] == ["a\nb"]
     piped = io.BytesIO(b"text,n\nrow,1\n")
-    assert [item.text for item in stream_documents(["-"], input_format="csv", stdin=piped)] == ["row"]
+    assert [item.text for item in stream(["-"], input_format="csv", stdin=piped)] == ["row"]
     assert not piped.closed
 
 
@@ -183,25 +190,25 @@ def test_refuses_at_once(tmp_path: Path, name: str, content: str | None, words: 
     if content is not None:
         path.write_text(content)
     with pytest.raises(NysformerError, match=words):
-        stream_documents([good, path])
+        stream([good, path])
 
 
 def test_refuses_nothing_an_empty_folder_and_parquet_from_a_pipe(tmp_path: Path) -> None:
     with pytest.raises(NysformerError, match="no documents"):
-        stream_documents([])
+        stream([])
     with pytest.raises(NysformerError, match="the folder holds no document"):
-        stream_documents([tmp_path])
+        stream([tmp_path])
     with pytest.raises(NysformerError, match="not open"):
-        stream_documents(["-"])
+        stream(["-"])
     with pytest.raises(NysformerError, match="as Parquet"):
-        stream_documents(["-"], input_format="parquet", stdin=io.BytesIO())
+        stream(["-"], input_format="parquet", stdin=io.BytesIO())
 
 
 def test_a_quiet_pipe_says_waiting_before_it_blocks() -> None:
     reading, writing = os.pipe()
     with open(reading, "rb") as stdin:
         os.write(writing, b'{"text": "first"}\n{"text": "se')
-        items = stream_documents(["-"], stdin=stdin)
+        items = stream(["-"], stdin=stdin)
         assert next(items) == Record("first", "<stdin>", 1)
         assert next(items) == Waiting()  # half a line is not a document, and the pipe is empty
 
@@ -224,9 +231,9 @@ def test_whatever_was_written_comes_back(texts: list[str], chunk: int) -> None:
     stdin = Trickle("".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts).encode())
     if not texts:
         with pytest.raises(NysformerError, match="the input holds no document"):
-            list(stream_documents(["-"], stdin=stdin))
+            list(stream(["-"], stdin=stdin))
         return
-    items = [item for item in stream_documents(["-"], stdin=stdin) if not isinstance(item, Waiting)]
+    items = [item for item in stream(["-"], stdin=stdin) if not isinstance(item, Waiting)]
     assert [item.line for item in items] == list(range(1, len(texts) + 1))
     for item, text in zip(items, texts, strict=True):
         assert item == Record(text, "<stdin>", item.line) if text.strip() else isinstance(item, RecordError)
