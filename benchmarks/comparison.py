@@ -180,8 +180,8 @@ def _check(results: Sequence[Result]) -> None:
                 list(reader(result))
         except (KeyError, TypeError, ValueError) as error:
             damaged.append(
-                f"{result.path}: not what `python -m benchmarks {result.name}` writes ({error}); run it again or remove the "
-                "file"
+                f"{result.path}: not what `python -m benchmarks {result.name}` writes ({error}); run it again or "
+                "remove the file"
             )
     if damaged:
         raise NysformerError("\n".join(damaged))
