@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import joblib
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -20,8 +21,8 @@ from nysformer.data.records import Item, Record, RecordError, Waiting
 from nysformer.errors import NysformerError
 from nysformer.inference import predict as module
 from nysformer.inference.predict import Predictor
-from nysformer.inference.prediction import Prediction
 from nysformer.runtime.precision import Precision
+from nysformer.tasks.sequence_classification import Prediction
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -136,26 +137,27 @@ def test_without_positions_any_length(make_classifier: Callable[..., Path]) -> N
 def test_bfloat16_is_close(classifier: Path, predictor: Predictor) -> None:
     low = Predictor.from_pretrained(classifier, dtype="bfloat16", device="cpu")
     assert low.model.dtype == torch.bfloat16
-    for a, b in zip(low.score(texts(10)), predictor.score(texts(10)), strict=True):
-        assert a.logits.dtype == torch.float32
-        torch.testing.assert_close(a.logits, b.logits, rtol=0.1, atol=0.1 * float(b.logits.abs().max()))
+    for a, b in zip(low.answered(texts(10)), predictor.answered(texts(10)), strict=True):
+        assert a.outputs[0].dtype == np.float32
+        np.testing.assert_allclose(a.outputs[0], b.outputs[0], rtol=0.1, atol=0.1 * abs(b.outputs[0]).max())
 
 
 def test_multi_label(make_classifier: Callable[..., Path]) -> None:
     predictor = Predictor.from_pretrained(make_classifier(problem_type="multi_label_classification"), device="cpu")
-    for scored, answer in zip(predictor.score(texts(8)), predictor.predict(texts(8)), strict=True):
+    for item, answer in zip(predictor.answered(texts(8)), predictor.predict(texts(8)), strict=True):
         assert answer.label is None
-        assert list(answer.probabilities.values()) == pytest.approx(scored.logits.sigmoid().tolist())
+        shares = torch.from_numpy(item.outputs[0]).sigmoid().tolist()
+        assert list(answer.probabilities.values()) == pytest.approx(shares)
         assert answer.labels == tuple(name for name, p in answer.probabilities.items() if p >= 0.5)
         assert set(answer.to_dict()) == {"source", "line", "labels", "probabilities", "length", "truncated", "unknown"}
 
 
 def test_regression(make_classifier: Callable[..., Path]) -> None:
     one = Predictor.from_pretrained(make_classifier(labels=["score"]), device="cpu")
-    assert one.problem_type == "regression"
-    (scored,) = one.score(["a b"])
+    assert one.task.problem_type == "regression"
+    (item,) = one.answered(["a b"])
     (answer,) = one.predict(["a b"])
-    assert answer.value == scored.logits.item()
+    assert answer.value == item.outputs[0].item()
     assert set(answer.to_dict()) == {"source", "line", "value", "length", "truncated", "unknown"}
     two = Predictor.from_pretrained(make_classifier(labels=["x", "y"], problem_type="regression"), device="cpu")
     (answer,) = two.predict(["a b"])

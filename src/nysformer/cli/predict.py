@@ -14,7 +14,7 @@ from nysformer.cli.wording import in_flags
 from nysformer.errors import NysformerError
 
 if TYPE_CHECKING:
-    from nysformer.inference.prediction import Prediction
+    from nysformer.tasks.sequence_classification import Prediction
 
 __all__ = ["predict"]
 
@@ -128,7 +128,7 @@ def predict(
     predictor = Predictor.from_pretrained(
         model, max_length=max_length, tokens_per_batch=tokens_per_batch, dtype=dtype, device=device
     )
-    rows = AnswerRows(predictor.labels, predictor.problem_type, keep=names, top_k=top_k)
+    rows = AnswerRows(predictor.task, keep=names, top_k=top_k)
     shape = rows.nested if form == "jsonl" else rows.flat
     bad = 0
     unknown = UnknownCount()

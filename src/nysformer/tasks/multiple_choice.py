@@ -7,25 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.framing import Encoder, Tokens
 from nysformer.data.records import Record
+from nysformer.data.tables import Columns
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForMultipleChoice
-from nysformer.tasks.base import Answer, Column, Encoding, Example, Metric, Task
+from nysformer.tasks.base import Answer, Column, Encoding, Example, Metric, Task, place_of, softmax
 from nysformer.tasks.pieces import cut, tokens_read
 from nysformer.tasks.reading import Reading
 
 __all__ = ["Choice", "MultipleChoice"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Choice(Answer):
     """The choice for one record: its text, its index from 0, and the probability of each choice, in their order."""
 
@@ -33,7 +35,7 @@ class Choice(Answer):
     index: int
     probabilities: tuple[float, ...]
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self, *, top_k: int | None = None) -> dict[str, Any]:
         return {"choice": self.choice, "index": self.index, "probabilities": list(self.probabilities)}
 
 
@@ -48,13 +50,17 @@ class MultipleChoice(Task[Choice, Encoding]):
         Column("choices", "list of texts, at least two"),
         Column("label", "index of the right choice, from 0", only_labelled=True),
     )
+    answer_columns: ClassVar[Columns] = {"choice": "text", "index": "whole", "probabilities": "text"}
+    mistake_columns: ClassVar[Columns] = {"label": "text", "predicted": "text", "probability": "number"}
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         return (Metric("accuracy", "accuracy"), Metric("loss", "loss", greater_is_better=False))
 
     @classmethod
-    def from_records(cls, records: Iterable[Record], options: Mapping[str, Any]) -> MultipleChoice:
+    def from_records(
+        cls, records: Iterable[Record], options: Mapping[str, Any], known: Task[Any, Any] | None = None
+    ) -> MultipleChoice:
         first: tuple[int, str] | None = None
         for record in records:
             count = len(_choices(record))
@@ -66,7 +72,9 @@ class MultipleChoice(Task[Choice, Encoding]):
         return cls()
 
     @classmethod
-    def from_config(cls, config: NystromformerConfig) -> MultipleChoice:
+    def from_config(
+        cls, config: NystromformerConfig, tokenizer: PreTrainedTokenizerBase | None = None
+    ) -> MultipleChoice:
         return cls()
 
     def texts(self, record: Record) -> list[str]:
@@ -124,14 +132,10 @@ class MultipleChoice(Task[Choice, Encoding]):
         return [row[: len(example.input_ids)] for row, example in zip(rows, examples, strict=True)]
 
     def decode(self, record: Record, encoding: Encoding, outputs: Sequence[NDArray[np.float32]]) -> Choice:
-        probabilities = _softmax(np.mean(outputs, axis=0))
+        probabilities = softmax(np.mean(outputs, axis=0))
         index = int(probabilities.argmax())
         return Choice(
-            source=record.source,
-            line=record.line,
-            length=encoding.length,
-            truncated=encoding.truncated,
-            unknown=encoding.unknown,
+            **place_of(record, encoding),
             choice=_choices(record)[index],
             index=index,
             probabilities=tuple(probabilities.tolist()),
@@ -139,6 +143,13 @@ class MultipleChoice(Task[Choice, Encoding]):
 
     def measure(self) -> ChoiceMeasure:
         return ChoiceMeasure()
+
+    def mistake(self, record: Record, answer: Choice) -> dict[str, Any] | None:
+        label = _label(record, len(answer.probabilities))
+        if answer.index == label:
+            return None
+        share = round(answer.probabilities[answer.index], 6)
+        return {"label": _choices(record)[label], "predicted": answer.choice, "probability": share}
 
 
 class ChoiceMeasure:
@@ -157,11 +168,6 @@ class ChoiceMeasure:
     def result(self) -> dict[str, Any]:
         count = max(self.documents, 1)
         return {"documents": self.documents, "accuracy": self.right / count, "loss": self.loss / count}
-
-
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    shifted = np.exp(logits - logits.max())
-    return shifted / shifted.sum()
 
 
 def _choices(record: Record) -> list[str]:

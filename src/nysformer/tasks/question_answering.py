@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.framing import Encoder, Tokens
 from nysformer.data.records import Record
+from nysformer.data.tables import Columns
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForQuestionAnswering
 from nysformer.tasks.alignment import tight_offsets
-from nysformer.tasks.base import Answer, Column, Encoding, Example, Metric, Task
+from nysformer.tasks.base import Answer, Column, Encoding, Example, Metric, Task, place_of
 from nysformer.tasks.pieces import Piece, cut, merge, tokens_read
 from nysformer.tasks.reading import Range, Reading
 
@@ -29,7 +31,7 @@ MAX_ANSWER_TOKENS = 64
 """No answer is longer; gold answers that are longer are still trained on."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class TextAnswer(Answer):
     """The answer to one question.
 
@@ -44,7 +46,7 @@ class TextAnswer(Answer):
     end: int | None
     score: float
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self, *, top_k: int | None = None) -> dict[str, Any]:
         return {"answer": self.answer, "start": self.start, "end": self.end, "score": self.score}
 
 
@@ -68,6 +70,8 @@ class QuestionAnswering(Task[TextAnswer, ContextEncoding]):
         Column("context", "the document"),
         Column("answers", '{"text": [...], "answer_start": [...]}; empty lists: no answer', only_labelled=True),
     )
+    answer_columns: ClassVar[Columns] = {"answer": "text", "start": "whole", "end": "whole", "score": "number"}
+    mistake_columns: ClassVar[Columns] = {"question": "text", "answers": "text", "predicted": "text"}
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -78,11 +82,15 @@ class QuestionAnswering(Task[TextAnswer, ContextEncoding]):
         )
 
     @classmethod
-    def from_records(cls, records: Iterable[Record], options: Mapping[str, Any]) -> QuestionAnswering:
+    def from_records(
+        cls, records: Iterable[Record], options: Mapping[str, Any], known: Task[Any, Any] | None = None
+    ) -> QuestionAnswering:
         return cls()
 
     @classmethod
-    def from_config(cls, config: NystromformerConfig) -> QuestionAnswering:
+    def from_config(
+        cls, config: NystromformerConfig, tokenizer: PreTrainedTokenizerBase | None = None
+    ) -> QuestionAnswering:
         return cls()
 
     def texts(self, record: Record) -> list[str]:
@@ -125,26 +133,33 @@ class QuestionAnswering(Task[TextAnswer, ContextEncoding]):
         none = min(float(output[0].sum()) for output in outputs)
         span = best_span(logits[:, 0], logits[:, 1], visible)
         score = -np.inf if span is None else span[2] - none
-        common = {
-            "source": record.source,
-            "line": record.line,
-            "length": encoding.length,
-            "truncated": encoding.truncated,
-            "unknown": encoding.unknown,
-        }
         if span is None or score <= 0:
-            return TextAnswer(answer="", start=None, end=None, score=float(score), **common)  # type: ignore[arg-type]
+            return TextAnswer(**place_of(record, encoding), answer="", start=None, end=None, score=float(score))
         start, end = encoding.offsets[span[0]][0], encoding.offsets[span[1]][1]
         return TextAnswer(
+            **place_of(record, encoding),
             answer=encoding.context[start:end],
             start=start,
             end=end,
             score=float(score),
-            **common,  # type: ignore[arg-type]
         )
 
     def measure(self) -> AnswerMeasure:
         return AnswerMeasure()
+
+    def categories(self, record: Record) -> Sequence[str]:
+        return ["answer" if _gold(record, _text(record, "context")) else "no answer"]
+
+    @property
+    def label_names(self) -> Sequence[str]:
+        return ["answer", "no answer"]
+
+    def mistake(self, record: Record, answer: TextAnswer) -> dict[str, Any] | None:
+        context = _text(record, "context")
+        texts = [context[start:end] for start, end in _gold(record, context)]
+        if answer.answer in (texts or [""]):
+            return None
+        return {"question": _text(record, "question"), "answers": texts, "predicted": answer.answer}
 
 
 def best_span(

@@ -13,9 +13,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score
+from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.framing import Encoder, Tokens
 from nysformer.data.records import Record
+from nysformer.data.tables import Columns
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForTokenClassification
 from nysformer.models.losses import IGNORED
@@ -27,7 +29,7 @@ from nysformer.tasks.alignment import (
     tags_of_spans,
     tight_offsets,
 )
-from nysformer.tasks.base import Answer, Column, Encoding, Example, Metric, Task
+from nysformer.tasks.base import Answer, Column, Encoding, Example, Metric, Task, place_of, softmax
 from nysformer.tasks.pieces import Piece, cut, merge, tokens_read
 from nysformer.tasks.reading import Range, Reading
 
@@ -45,7 +47,7 @@ class Entity:
     probability: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Entities(Answer):
     """What was found in one document, in order.
 
@@ -57,7 +59,7 @@ class Entities(Answer):
     entities: tuple[Entity, ...]
     tags: tuple[str, ...] | None = None
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self, *, top_k: int | None = None) -> dict[str, Any]:
         return {
             "entities": [
                 {
@@ -113,6 +115,8 @@ class TokenClassification(Task[Entities, TokenEncoding]):
         Column("spans", 'list of {"start", "end", "label"}, in characters of `text`', only_labelled=True),
     )
     targets_per_token: ClassVar[bool] = True
+    answer_columns: ClassVar[Columns] = {"entities": "text", "tags": "text"}
+    mistake_columns: ClassVar[Columns] = {"missed": "text", "spurious": "text", "wrong": "text"}
 
     def __init__(self, tags: Sequence[str]) -> None:
         self.tags = list(tags)
@@ -134,7 +138,9 @@ class TokenClassification(Task[Entities, TokenEncoding]):
         return (*entity_metrics, *tag_metrics, Metric("loss", "loss", greater_is_better=False))
 
     @classmethod
-    def from_records(cls, records: Iterable[Record], options: Mapping[str, Any]) -> TokenClassification:
+    def from_records(
+        cls, records: Iterable[Record], options: Mapping[str, Any], known: Task[Any, Any] | None = None
+    ) -> TokenClassification:
         found: set[str] = set()
         for record in records:
             if (spans := _spans(record)) is not None:
@@ -144,10 +150,14 @@ class TokenClassification(Task[Entities, TokenEncoding]):
                 found.update(_list(record, "tags"))
         if len(found) < 2:
             raise NysformerError("tags: the documents have fewer than two; give documents with tags or spans")
+        if isinstance(known, TokenClassification) and set(known.tags) == found:
+            return cls(known.tags)
         return cls(sorted(found))
 
     @classmethod
-    def from_config(cls, config: NystromformerConfig) -> TokenClassification:
+    def from_config(
+        cls, config: NystromformerConfig, tokenizer: PreTrainedTokenizerBase | None = None
+    ) -> TokenClassification:
         return cls([str(config.id2label[index]) for index in range(config.num_labels)])
 
     def config_fields(self) -> dict[str, Any]:
@@ -226,11 +236,7 @@ class TokenClassification(Task[Entities, TokenEncoding]):
                 text = encoding.text[span.start : span.end]
                 entities.append(Entity(span.label, text, span.start, span.end, share))
         return Entities(
-            source=record.source,
-            line=record.line,
-            length=encoding.length,
-            truncated=encoding.truncated,
-            unknown=encoding.unknown,
+            **place_of(record, encoding),
             entities=tuple(entities),
             tags=tuple(tags) if encoding.as_words else None,
         )
@@ -240,11 +246,39 @@ class TokenClassification(Task[Entities, TokenEncoding]):
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """(n, C) probabilities of all tokens, windows averaged, and (n,) whether a token was read."""
         logits, read = merge(encoding.pieces, outputs, len(encoding.offsets))
-        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return shifted / shifted.sum(axis=1, keepdims=True), read
+        return softmax(logits), read
 
     def measure(self) -> TagMeasure:
         return TagMeasure(self)
+
+    def categories(self, record: Record) -> Sequence[str]:
+        """The labels of the spans, or the tags, that the record has, each once."""
+        spans = _spans(record)
+        return sorted({span.label for span in spans} if spans is not None else set(_list(record, "tags")))
+
+    @property
+    def label_names(self) -> Sequence[str]:
+        return sorted({tag[2:] for tag in self.tags if tag[1:2] == "-"}) if self.has_entities else self.tags
+
+    def mistake(self, record: Record, answer: Entities) -> dict[str, Any] | None:
+        """Entities that were missed and that are none, or, where tags are no entities, the words that got another."""
+        text, words = _document(record)
+        if not self.has_entities:
+            pairs = zip(_list(record, "tags"), answer.tags or (), strict=True)
+            wrong = [
+                {"token": place, "tag": tag, "predicted": got} for place, (tag, got) in enumerate(pairs) if tag != got
+            ]
+            return {"missed": None, "spurious": None, "wrong": wrong} if wrong else None
+        spans = _spans(record)
+        true = set(spans_of_tags(_list(record, "tags"), words or []) if spans is None else spans)
+        found = {Span(entity.start, entity.end, entity.label) for entity in answer.entities}
+        if true == found:
+            return None
+
+        def listed(spans: set[Span]) -> list[dict[str, Any]]:
+            return [{**span._asdict(), "text": text[span.start : span.end]} for span in sorted(spans)]
+
+        return {"missed": listed(true - found), "spurious": listed(found - true), "wrong": None}
 
 
 class TagMeasure:
