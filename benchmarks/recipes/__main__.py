@@ -4,10 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.recipes.registry import DATA_SETS, baseline, prepare
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.recipes.registry import DATA_SETS, baseline, prepare
 from nysformer.errors import NysformerError
 
 _HELP = """\

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nysformer.data.atomic import write_atomically
-from nysformer.data.cache import read_record, write_record
-from nysformer.data.locks import lock_folder
 from nysformer.errors import NysformerError
+from nysformer.files.atomic import write_atomically
+from nysformer.files.cache import read_record, write_record
+from nysformer.files.locks import lock_folder
 
 __all__ = ["README", "SPLITS", "Corpus", "Row", "Rows", "Source", "build_corpus", "label_counts", "read_rows"]
 

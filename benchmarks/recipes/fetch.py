@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from nysformer.data.atomic import check_parent
 from nysformer.errors import NysformerError
+from nysformer.files.atomic import check_parent
 
 __all__ = ["debian_package", "npm_package", "unpacked", "wheel"]
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from benchmarks.recipes.corpus import Row, Rows, Source
 from benchmarks.recipes.splits import by_near_duplicates, deal
-
 from nysformer.data.licences import licence_data, parse_entry
 
 __all__ = [

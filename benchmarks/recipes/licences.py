@@ -4,7 +4,6 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks.recipes.corpus import SPLITS, Rows, read_rows
-
 from nysformer.data.licences import build_licence_corpus
 
 __all__ = ["make_licences"]

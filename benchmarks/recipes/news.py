@@ -13,7 +13,6 @@ from pathlib import Path
 from benchmarks.recipes.corpus import Row, Rows, Source
 from benchmarks.recipes.fetch import wheel
 from benchmarks.recipes.splits import held_out
-
 from nysformer.data.groups import near_duplicate_groups
 
 __all__ = ["SOURCE", "make_news", "parse_table", "without_copies"]

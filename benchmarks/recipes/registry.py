@@ -9,13 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.recipes.baselines.texts import Figures
-from benchmarks.recipes.corpus import Corpus, Row, Rows, Source, build_corpus
-
 from benchmarks.recipes import brown, copyrights, gold, kernel_docs, licences, news, sotu
 from benchmarks.recipes.baselines import spans, texts, words
-from nysformer.data.cache import read_record, write_record
+from benchmarks.recipes.baselines.texts import Figures
+from benchmarks.recipes.corpus import Corpus, Row, Rows, Source, build_corpus
 from nysformer.errors import NysformerError
+from nysformer.files.cache import read_record, write_record
 
 __all__ = ["BASELINE", "CACHE", "DATA_SETS", "DataSet", "baseline", "prepare"]
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from benchmarks.recipes.corpus import Row, Rows, Source
 from benchmarks.recipes.fetch import wheel
 from benchmarks.recipes.splits import deal

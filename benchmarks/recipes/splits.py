@@ -4,9 +4,9 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from benchmarks.recipes.corpus import SPLITS, Row
 from sklearn.model_selection import StratifiedKFold
 
+from benchmarks.recipes.corpus import SPLITS, Row
 from nysformer.data.groups import near_duplicate_groups, split_by_group
 from nysformer.data.holdout import hold_out
 

@@ -7,10 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from torchmetrics.text import SQuAD
+
 from benchmarks.recipes.baselines.texts import Figures
 from benchmarks.recipes.corpus import Row
 from benchmarks.recipes.gold import QUESTIONS, Span
-from torchmetrics.text import SQuAD
 
 __all__ = ["entities", "find_all", "find_first", "questions", "scores"]
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from benchmarks.recipes.corpus import Row
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -19,6 +18,7 @@ from sklearn.preprocessing import MultiLabelBinarizer
 from sklearn.svm import LinearSVC
 from torch import Tensor
 
+from benchmarks.recipes.corpus import Row
 from nysformer.demo.baselines import majority_class, tfidf_svm
 
 __all__ = ["HEAD_WORDS", "Figures", "label_sets", "numbers", "several_names", "single_labels"]

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import accuracy_score, f1_score
+
 from benchmarks.recipes.baselines.texts import Figures
 from benchmarks.recipes.corpus import Row
-from sklearn.metrics import accuracy_score, f1_score
 
 __all__ = ["masked_tokens", "tags", "unigram"]
 

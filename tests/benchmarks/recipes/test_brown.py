@@ -1,6 +1,7 @@
 """Form C of the Brown corpus."""
 
 import pytest
+
 from benchmarks.recipes.brown import parse_text, plain_text, simple_tag
 
 

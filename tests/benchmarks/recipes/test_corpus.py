@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from benchmarks.recipes.corpus import README, Corpus, Rows, Source, build_corpus
 
+from benchmarks.recipes.corpus import README, Corpus, Rows, Source, build_corpus
 from nysformer.errors import NysformerError
 
 ROWS = Rows(

@@ -4,8 +4,8 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from benchmarks.recipes.fetch import npm_package, wheel
 
+from benchmarks.recipes.fetch import npm_package, wheel
 from nysformer.errors import NysformerError
 
 

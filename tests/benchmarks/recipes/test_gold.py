@@ -1,6 +1,7 @@
 """Values of licence texts as spans and answers."""
 
 import pytest
+
 from benchmarks.recipes.gold import answers, contradicted, places, spans_of
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from benchmarks.recipes.corpus import Rows, Source
 
 from benchmarks.recipes import registry
+from benchmarks.recipes.corpus import Rows, Source
 from nysformer.errors import NysformerError
 
 TASKS = {"sequence-classification", "token-classification", "question-answering", "multiple-choice", "masked-lm"}

@@ -1,6 +1,7 @@
 """What would give the answer away is masked, and splits are spread over the years."""
 
 import pytest
+
 from benchmarks.recipes.sotu import mask_name, mask_years, parts, spread
 
 

@@ -1,6 +1,7 @@
 """Regular expressions for holders, URLs and addresses."""
 
 import pytest
+
 from benchmarks.recipes.baselines.spans import entities, find_all, find_first, questions, scores
 from benchmarks.recipes.gold import QUESTIONS
 

@@ -1,6 +1,7 @@
 """Baselines for labels of whole texts, on data a child could learn."""
 
 import pytest
+
 from benchmarks.recipes.baselines.texts import label_sets, numbers, several_names, single_labels
 
 ANIMALS = [("red fox runs", "fox"), ("blue whale swims", "whale"), ("grey wolf howls", "wolf")]

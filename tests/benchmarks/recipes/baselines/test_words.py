@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from benchmarks.recipes.baselines.words import masked_tokens, tags, unigram
 
 
