@@ -19,7 +19,7 @@ from sklearn.svm import LinearSVC
 from torch import Tensor
 
 from benchmarks.recipes.corpus import Row
-from nysformer.demo.baselines import majority_class, tfidf_svm
+from nysformer.demo.baselines import first_words, majority_class, tfidf_svm
 
 __all__ = ["HEAD_WORDS", "Figures", "label_sets", "numbers", "several_names", "single_labels"]
 
@@ -33,8 +33,9 @@ def _column(rows: Sequence[Row], name: str) -> list[Any]:
     return [row[name] for row in rows]
 
 
-def _first(texts: Sequence[str], words: int | None) -> list[str]:
-    return list(texts) if words is None else [" ".join(text.split(maxsplit=words)[:words]) for text in texts]
+def _read(rows: Sequence[Row], words: int | None) -> list[str]:
+    """The first so many words of each text; None for all of it."""
+    return [first_words(row["text"], words) for row in rows]
 
 
 def single_labels(train: Sequence[Row], test: Sequence[Row]) -> Figures:
@@ -88,8 +89,8 @@ def label_sets(train: Sequence[Row], test: Sequence[Row]) -> Figures:
         model = make_pipeline(
             TfidfVectorizer(sublinear_tf=True),
             OneVsRestClassifier(LinearSVC(class_weight="balanced", random_state=0)),
-        ).fit(_first(_column(train, "text"), words), labels)
-        scores = np.asarray(model.decision_function(_first(_column(test, "text"), words)), dtype=np.float64)
+        ).fit(_read(train, words), labels)
+        scores = np.asarray(model.decision_function(_read(test, words)), dtype=np.float64)
         result[f"TF-IDF + linear SVM per label, {how}"] = figures(scores > 0, scores)
     return result
 
@@ -107,8 +108,8 @@ def numbers(train: Sequence[Row], test: Sequence[Row]) -> Figures:
     result = {"mean": figures(np.full(len(wanted), values.mean()))}
     for how, words in _READ.items():
         model = make_pipeline(TfidfVectorizer(sublinear_tf=True), Ridge())
-        model.fit(_first(_column(train, "text"), words), values)
-        found = np.asarray(model.predict(_first(_column(test, "text"), words)), dtype=np.float64)
+        model.fit(_read(train, words), values)
+        found = np.asarray(model.predict(_read(test, words)), dtype=np.float64)
         result[f"TF-IDF + ridge, {how}"] = figures(found)
     return result
 
