@@ -10,6 +10,7 @@ from rich.table import Table
 
 from benchmarks.recipes.registry import DATA_SETS, baseline, prepare
 from benchmarks.record import Record, check_folder, write_record
+from benchmarks.registry import BASELINES
 from nysformer.errors import NysformerError
 
 _HELP = """\
@@ -46,7 +47,7 @@ def _record(rows: list[dict[str, Any]], seed: int) -> Record:
     names = list(dict.fromkeys(row["data"] for row in rows))
     command = ["python -m benchmarks.recipes", *([] if names == list(DATA_SETS) else names)]
     notes = {"figures": "of the baseline on the test split; its documents stand beside it", "seed": seed}
-    return Record("recipe-baselines", " ".join([*command, f"--seed {seed}"]), rows, notes)
+    return Record(BASELINES, " ".join([*command, f"--seed {seed}"]), rows, notes)
 
 
 def show(names: list[str], output_dir: Path, seed: int) -> list[dict[str, Any]]:
