@@ -10,7 +10,7 @@ from typing import Any
 
 from nysformer.errors import NysformerError
 
-__all__ = ["BENCHMARKS", "RESULTS", "TABLE", "run"]
+__all__ = ["BASELINES", "BENCHMARKS", "DEMO", "RESULTS", "TABLE", "run"]
 
 # name -> function of the module of that name: only what runs is imported.
 BENCHMARKS = {
@@ -28,6 +28,8 @@ BENCHMARKS = {
     "compatibility": "measure_compatibility",
 }
 TABLE = "table"
+# Names of result files that other commands write: the demo, and `python -m benchmarks.recipes`.
+DEMO, BASELINES = "demo", "recipe-baselines"
 RESULTS = Path("benchmarks/results")
 
 
