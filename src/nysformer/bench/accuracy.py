@@ -45,7 +45,7 @@ def measure_accuracy(model: Path = Path("runs/demo")) -> Record:
     answers: dict[str, Tensor] = {}
     for name in precisions:
         predictor = Predictor.from_pretrained(model, dtype=name, device="cpu")
-        documents = encode_labels(load_documents([test]), predictor.labels)
+        documents = encode_labels(load_documents([test], labelled=True).as_dataset(labelled=True), predictor.labels)
         targets = torch.tensor(list(documents["labels"]), dtype=torch.int64)
         started = perf_counter()
         logits, lengths = _score(predictor, documents)

@@ -91,8 +91,8 @@ def evaluate(
         label_from=label_from,
         all_files=all_files,
     )
-    documents = load_documents(sources, reading, log=log)
-    documents = encode_labels(documents, predictor.labels)
+    loaded = load_documents(sources, reading, labelled=True, log=log)
+    documents = encode_labels(loaded.as_dataset(labelled=True), predictor.labels)
 
     def texts() -> Iterator[Record]:
         for row in documents:
