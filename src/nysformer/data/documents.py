@@ -14,8 +14,8 @@ from nysformer.data.labels import check_case
 from nysformer.data.reader import ReadLog, ReadOptions, Sources, read_strictly
 from nysformer.data.reading import TEXT_AND_LABEL, Layout
 from nysformer.data.records import Record
-from nysformer.data.scratch import disk_errors, scratch_folder
 from nysformer.data.values import as_read
+from nysformer.files.scratch import disk_errors, scratch_folder
 
 if TYPE_CHECKING:
     import datasets
@@ -41,18 +41,16 @@ _SCHEMA = pyarrow.schema(
 class Documents(Sequence[Record]):
     """Records in an Arrow file, which is mapped into memory; `Record.columns` are not kept.
 
-        Args:
-            path: of the file, which must stay while the documents are in use.
-            order: the documents' numbers in the file; None for all of them.
+    Args:
+        path: of the file, which must stay while the documents are in use.
+        order: the documents' numbers in the file; None for all of them.
 
-        Example:
-            >>> import json
-    from array import array
-            >>> from pathlib import Path
-            >>> _ = Path("a.jsonl").write_text(json.dumps({"text": "one", "label": "x"}))
-            >>> documents = load_documents("a.jsonl", labelled=True)
-            >>> len(documents), documents[0].label, documents.select([0, 0])[1].text
-            (1, 'x', 'one')
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("a.jsonl").write_text('{"text": "one", "label": "x"}')
+        >>> documents = load_documents("a.jsonl", labelled=True)
+        >>> len(documents), documents[0].label, documents.select([0, 0])[1].text
+        (1, 'x', 'one')
     """
 
     def __init__(self, path: str, order: Sequence[int] | None = None) -> None:

@@ -51,7 +51,8 @@ class RowReader:
         plain = [named for named in self.named if not named.layout.document.nested]
         if not plain:
             return self.named[0].document
-        return next((named for named in plain if not named.others), plain[0].others[0])
+        bare = [named for named in plain if not named.others]
+        return bare[0] if bare else plain[0].others[0]
 
     def takes_folder_names(self) -> bool:
         """Whether the folder of a whole text can be its label."""
