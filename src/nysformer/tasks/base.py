@@ -1,4 +1,4 @@
-"""What a task is: the columns it reads, the examples a model sees, its answer and its metrics.
+"""What a task is: the layouts it reads, the examples a model sees, its answer and its metrics.
 
 A task owns no loop, no loader, no device, no optimizer and no file. Training, evaluation and prediction know the table
 of tasks and this interface only.
@@ -17,27 +17,13 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from nysformer.data.framing import Encoder, Tokens
+from nysformer.data.reading import Layout
 from nysformer.data.records import Record
 from nysformer.models import NystromformerConfig, NystromformerPreTrainedModel
 from nysformer.models.losses import IGNORED
 from nysformer.tasks.reading import Reading
 
-__all__ = ["Answer", "Column", "Encoding", "Example", "Measure", "Metric", "Task"]
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of the input.
-
-    Attributes:
-        name: its default name in files; an option of the same name may rename it.
-        help: what it holds, for `--help` and errors.
-        only_labelled: whether only training and evaluation need it.
-    """
-
-    name: str
-    help: str
-    only_labelled: bool = False
+__all__ = ["Answer", "Encoding", "Example", "Measure", "Metric", "Task"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +135,13 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
     pipeline_tag: ClassVar[str]
     """The Hugging Face hub's name of it."""
     model_class: ClassVar[type[NystromformerPreTrainedModel]]
-    columns: ClassVar[tuple[Column, ...]]
+    layouts: ClassVar[tuple[Layout, ...]]
+    """How a record may be written."""
+
+    @classmethod
+    def layouts_for(cls, options: Mapping[str, Any]) -> tuple[Layout, ...]:
+        """How a record may be written under the task's options, which `from_records` takes, too."""
+        return cls.layouts
 
     @property
     @abstractmethod
@@ -172,11 +164,7 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
 
     @abstractmethod
     def texts(self, record: Record) -> list[str]:
-        """The record's texts that are tokenized, the document first.
-
-        Raises:
-            NysformerError: a column that is missing or unusable, with its place.
-        """
+        """The record's texts that are tokenized, the document first."""
 
     @abstractmethod
     def encode(
@@ -192,7 +180,7 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
             labelled: whether targets are wanted.
 
         Raises:
-            NysformerError: a label or column that is unusable, with its place.
+            NysformerError: a target that does not suit the document, with its place.
         """
 
     def collate(

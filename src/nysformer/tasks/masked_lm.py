@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nysformer.data.framing import Encoder, Tokens
+from nysformer.data.reading import Column, Layout
 from nysformer.data.records import Record
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForMaskedLM
 from nysformer.models.losses import IGNORED
-from nysformer.tasks.base import Answer, Column, Encoding, Example, Metric, Task
+from nysformer.tasks.base import Answer, Encoding, Example, Metric, Task
 from nysformer.tasks.pieces import cut, tokens_read
 from nysformer.tasks.reading import Reading
 
@@ -60,7 +61,7 @@ class MaskedLM(Task[Answer, Encoding]):
     name = "masked-lm"
     pipeline_tag = "fill-mask"
     model_class = NystromformerForMaskedLM
-    columns = (Column("text", "the document"),)
+    layouts = (Layout(Column("text", "the document")),)
     targets_per_token: ClassVar[bool] = True
 
     def __init__(self, masking: MaskingOptions) -> None:
