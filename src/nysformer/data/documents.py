@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import pyarrow
 
 from nysformer.data.labels import check_case
-from nysformer.data.reader import ReadLog, ReadOptions, Sources, read_strictly
+from nysformer.data.reader import Data, ReadLog, ReadOptions, read_strictly
 from nysformer.data.reading import TEXT_AND_LABEL, Layout
 from nysformer.data.records import Record
 from nysformer.data.values import as_read
@@ -124,7 +124,7 @@ class Documents(Sequence[Record]):
 
 
 def load_documents(
-    data: Sources,
+    data: Data,
     options: ReadOptions | None = None,
     layouts: Sequence[Layout] = TEXT_AND_LABEL,
     *,
@@ -137,7 +137,7 @@ def load_documents(
     folder that is removed when the process ends.
 
     Args:
-        data: files and folders, at least one.
+        data: files and folders, at least one; or rows (see `nysformer.data.memory.Data`).
         options: how to read them; None for the defaults.
         layouts: which columns make a document.
         labelled: whether documents have targets, such as labels.

@@ -8,13 +8,14 @@ import gzip
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, TypeAlias, cast
+from typing import BinaryIO, cast
 
 from nysformer.data.decoding import Decoder, UnreadableText
 from nysformer.data.formats import Format, format_of
 from nysformer.data.json_rows import read_json
 from nysformer.data.lines import read_lines, read_whole
 from nysformer.data.markup import html_text
+from nysformer.data.memory import GIVEN, Data, Rows, Table, rows_in_memory
 from nysformer.data.parquet import parquet_columns, read_parquet
 from nysformer.data.reading import TEXT_AND_LABEL, Layout, ReadLog, ReadOptions
 from nysformer.data.records import EMPTY, HOLDS_NOTHING, Item, Record, RecordError, Row, Waiting, shown
@@ -23,16 +24,14 @@ from nysformer.data.separated import read_separated, separated_columns
 from nysformer.data.sources import STDIN, WHOLE_FILES, File, check_sources, find_files, list_sources, nothing
 from nysformer.errors import NysformerError
 
-__all__ = ["STDIN", "ReadLog", "ReadOptions", "Sources", "check_columns", "read_records", "read_strictly"]
-
-Sources: TypeAlias = str | Path | Iterable[str | Path]
-"""Files and folders; one alone need not be in a list. "-" is standard input."""
+__all__ = ["STDIN", "Data", "ReadLog", "ReadOptions", "check_columns", "read_records", "read_strictly"]
 
 _STDIN_NAME = "<stdin>"
+_WHAT = {_STDIN_NAME: "input", GIVEN: "table"}
 
 
 def read_records(
-    sources: Sources,
+    data: Data,
     options: ReadOptions | None = None,
     layouts: Sequence[Layout] = TEXT_AND_LABEL,
     *,
@@ -48,8 +47,11 @@ def read_records(
     a folder (see `sources.find_files`); standard input is JSON Lines. Memory holds a line, a few rows or one text file
     at a time, except for a JSON array, which is read whole.
 
+    Rows in memory are read alike: their source is "document" and their line is their number; NaN and None are missing
+    values, arrays are lists, and a dataset's numbers of labels are their names where it knows them.
+
     Args:
-        sources: at least one.
+        data: at least one source, where "-" is standard input; or rows (see `nysformer.data.memory.Data`).
         options: None for the defaults.
         layouts: which columns make a document.
         labelled: whether documents have targets, such as labels. By default a label is normalized (see
@@ -66,7 +68,8 @@ def read_records(
     Raises:
         NysformerError: at once, before anything is read, for a source that does not exist or cannot be read as asked;
             for sources that are all empty; for names of columns that cannot be meant; for a text file where documents
-            need more than a text; and, without labels, for a table that lacks a column that is needed.
+            need more than a text; for data that are neither sources nor rows; for a table in memory and, without
+            labels, a table in a file that lacks a column that is needed.
 
     Example:
         >>> import io
@@ -75,13 +78,16 @@ def read_records(
         words=None, values={})]
     """
     options = options or ReadOptions()
-    listed = list_sources(sources)
+    labelled = labelled and any(layout.target is not None for layout in layouts)
+    reading = _Reading(options, layouts, labelled, ReadLog() if log is None else log, columns)
+    given = rows_in_memory(data)
+    if not isinstance(given, list):
+        return _unless_all_empty(reading.in_memory(given))
+    listed = list_sources(given)
     if STDIN in listed and stdin is None:
         raise NysformerError("standard input (-) is not open; name a file or a folder")
     if STDIN in listed and options.input_format == "parquet":
         raise NysformerError("standard input cannot be read as Parquet; write it to a file and name that")
-    labelled = labelled and any(layout.target is not None for layout in layouts)
-    reading = _Reading(options, layouts, labelled, ReadLog() if log is None else log, columns)
     check_sources(listed, input_format=options.input_format, all_files=options.all_files, labelled=labelled)
     for source in listed:
         if source != STDIN:
@@ -90,7 +96,7 @@ def read_records(
 
 
 def read_strictly(
-    sources: Sources,
+    data: Data,
     options: ReadOptions | None = None,
     layouts: Sequence[Layout] = TEXT_AND_LABEL,
     *,
@@ -104,7 +110,7 @@ def read_strictly(
     Raises:
         NysformerError: also, while reading, for the first `RecordError`.
     """
-    items = read_records(sources, options, layouts, labelled=labelled, stdin=stdin, log=log, columns=columns)
+    items = read_records(data, options, layouts, labelled=labelled, stdin=stdin, log=log, columns=columns)
     for item in items:
         if isinstance(item, RecordError):
             remedy = "leave it out" if item.reason.endswith(HOLDS_NOTHING) else "fix or remove it"
@@ -132,7 +138,7 @@ def _unless_all_empty(items: Iterator[Item]) -> Iterator[Item]:
 
 
 def _nothing_in(source: str) -> str:
-    return f"the {'input' if source == _STDIN_NAME else 'file'} {HOLDS_NOTHING}"
+    return f"the {_WHAT.get(source, 'file')} {HOLDS_NOTHING}"
 
 
 def _is_empty(error: RecordError) -> bool:
@@ -140,7 +146,10 @@ def _is_empty(error: RecordError) -> bool:
 
 
 def check_columns(
-    sources: Sources, options: ReadOptions, names: Iterable[str], layouts: Sequence[Layout] = TEXT_AND_LABEL
+    sources: str | Path | Iterable[str | Path],
+    options: ReadOptions,
+    names: Iterable[str],
+    layouts: Sequence[Layout] = TEXT_AND_LABEL,
 ) -> None:
     """Look for columns in the sources whose columns can be known before they are read: tables, and files of text.
 
@@ -205,10 +214,25 @@ class _Reading:
             raise NysformerError(f"{shown(path)}: no column {lacks!r}: a text file has none; give a file of rows")
         names = None if self.labelled else _table_columns(path, self.options)
         if names is not None:
-            absent = self.rows.absent(names, self.rows.layout_of(names))
+            absent = self.rows.lacks(names)
             if absent is not None:
                 reason = no_column(absent[0], names, kind)
                 raise NysformerError(f"{shown(path)}: {reason}; name the one with the {absent[1]}")
+
+    def in_memory(self, given: Table | Rows) -> Iterator[Item]:
+        """Of rows that are in memory.
+
+        Raises:
+            NysformerError: at once, for a table without a column that is needed.
+        """
+        if not isinstance(given, Table):
+            return self._counted(self.rows.records(given, GIVEN, None), GIVEN)
+        absent = None if given.columns is None else self.rows.lacks(given.columns)
+        if absent is not None:
+            reason = no_column(absent[0], given.columns or [], None)
+            raise NysformerError(f"the {given.kind} has {reason}; name the one with the {absent[1]}")
+        rows = given.read(None if self.columns else self.rows.wanted())
+        return self._counted(self.rows.records(rows, GIVEN, None), GIVEN)
 
     def items(self, sources: list[str], stdin: BinaryIO | None) -> Iterator[Item]:
         """Of all sources."""

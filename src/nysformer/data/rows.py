@@ -78,6 +78,12 @@ class RowReader:
             needed.append((self._options.group_column, "group"))
         return next(((repr(name), what) for name, what in needed if name not in names), None)
 
+    def lacks(self, names: Sequence[str]) -> tuple[str, str] | None:
+        """As `absent`, for a table with the columns `names`; None where it has all of one layout."""
+        found = [named for named in self.named if named.document in names]
+        absent = [self.absent(names, named) for named in found] or [self.absent(names, None)]
+        return None if None in absent else absent[0]
+
     def records(self, rows: Iterable[RowItem], source: str, kind: Format | None) -> Iterator[Item]:
         """Documents of rows; a table without a column that is needed says so once for each layout.
 

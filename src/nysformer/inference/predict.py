@@ -4,7 +4,7 @@ Shapes: B batch, N padded length, C labels.
 """
 
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from transformers import PreTrainedTokenizerBase
 from nysformer.checkpoints.load import check_model, label_names, load_classifier, load_tokenizer
 from nysformer.data.batches import TokenBudgetBatchSampler
 from nysformer.data.encode import Encoded, TextEncoder
-from nysformer.data.given import Given, given_records
-from nysformer.data.records import Record, RecordError, Waiting
+from nysformer.data.given import given_records
+from nysformer.data.records import Item, Record, RecordError, Waiting
 from nysformer.errors import NysformerError
 from nysformer.inference.prediction import Prediction, Scored
 from nysformer.models import NystromformerForSequenceClassification
@@ -147,7 +147,7 @@ class Predictor:
                 raise NysformerError(f"device '{place}' cannot be used ({reason}); choose another") from error
         return cls(model, tokenizer, max_length=max_length, tokens_per_batch=tokens_per_batch)
 
-    def predict(self, documents: Iterable[str | Given]) -> Iterator[Prediction | RecordError]:
+    def predict(self, documents: Iterable[str | Mapping[str, Any] | Item]) -> Iterator[Prediction | RecordError]:
         """Classify documents as they come, in their order.
 
         Reading runs ahead by a bounded window, whose documents are batched by like length. A window is answered when it
@@ -155,7 +155,8 @@ class Predictor:
         The first window is small, so that the first answers come soon.
 
         Args:
-            documents: texts (their line is their number, from 1), or the items of a reader; one text is one document.
+            documents: texts or rows (their line is their number, from 1), a DataFrame or a dataset, or the items of a
+                reader; one text is one document.
 
         Returns:
             One answer per document; a `RecordError` comes through at its place, and stands for whatever is not a text,
@@ -167,7 +168,7 @@ class Predictor:
         """
         return self._predictions(self.score(documents))
 
-    def score(self, documents: Iterable[str | Given]) -> Iterator[Scored | RecordError]:
+    def score(self, documents: Iterable[str | Mapping[str, Any] | Item]) -> Iterator[Scored | RecordError]:
         """As `predict`, with the logits themselves."""
         return self._scores(given_records(documents))
 
@@ -175,11 +176,11 @@ class Predictor:
         for item in scores:
             yield item if isinstance(item, RecordError) else self._prediction(item)
 
-    def _scores(self, records: Iterator[Given]) -> Iterator[Scored | RecordError]:
+    def _scores(self, records: Iterator[Item]) -> Iterator[Scored | RecordError]:
         for window in self._windows(records):
             yield from self._answers(window)
 
-    def _windows(self, records: Iterator[Given]) -> Iterator[list[Record | RecordError]]:
+    def _windows(self, records: Iterator[Item]) -> Iterator[list[Record | RecordError]]:
         most = WINDOW_BATCHES * self.tokens_per_batch * CHARACTERS_PER_TOKEN
         share = FIRST_SHARE
         window: list[Record | RecordError] = []
