@@ -6,6 +6,7 @@ import bisect
 import json
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, overload
 
 import pyarrow
@@ -156,9 +157,16 @@ def load_documents(
     log = ReadLog() if log is None else log
     records = read_strictly(data, options, layouts, labelled=labelled, log=log, columns=False)
     path = str(scratch_folder() / "records.arrow")
-    with disk_errors(), pyarrow.OSFile(path, "wb") as file, pyarrow.ipc.new_file(file, _SCHEMA) as writer:
-        for piece in _pieces(records):
-            writer.write_batch(pyarrow.RecordBatch.from_pylist([_row(record) for record in piece], schema=_SCHEMA))
+    with ExitStack() as stack:
+        with disk_errors():
+            file = stack.enter_context(pyarrow.OSFile(path, "wb"))
+            writer = stack.enter_context(pyarrow.ipc.new_file(file, _SCHEMA))
+        for piece in _pieces(records):  # reading has errors of its own
+            batch = pyarrow.RecordBatch.from_pylist([_row(record) for record in piece], schema=_SCHEMA)
+            with disk_errors():
+                writer.write_batch(batch)
+        with disk_errors():
+            stack.close()
     check_case(log.labels)
     return Documents(path)
 

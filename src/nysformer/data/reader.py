@@ -4,24 +4,17 @@ Training, evaluation and prediction read through here. `read_records` is lenient
 `RecordError` in its place, and the rest is read. `read_strictly` raises the first of them.
 """
 
-import gzip
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from nysformer.data.decoding import Decoder, UnreadableText
-from nysformer.data.formats import Format, format_of
-from nysformer.data.json_rows import read_json
-from nysformer.data.lines import read_lines, read_whole
-from nysformer.data.markup import html_text
+from nysformer.data.file_reader import FileReader, table_columns
+from nysformer.data.formats import format_of
 from nysformer.data.memory import GIVEN, Data, Rows, Table, rows_in_memory
-from nysformer.data.parquet import parquet_columns, read_parquet
 from nysformer.data.reading import TEXT_AND_LABEL, Layout, ReadLog, ReadOptions
-from nysformer.data.records import EMPTY, HOLDS_NOTHING, Item, Record, RecordError, Row, Waiting, shown
+from nysformer.data.records import EMPTY, HOLDS_NOTHING, Item, Record, RecordError, Waiting, shown
 from nysformer.data.rows import RowReader, label_names, no_column
-from nysformer.data.separated import read_separated, separated_columns
-from nysformer.data.sources import STDIN, WHOLE_FILES, File, check_sources, find_files, list_sources, nothing
+from nysformer.data.sources import STDIN, WHOLE_FILES, check_sources, find_files, list_sources, nothing
 from nysformer.errors import NysformerError
 
 __all__ = ["STDIN", "Data", "ReadLog", "ReadOptions", "check_columns", "read_records", "read_strictly"]
@@ -91,7 +84,7 @@ def read_records(
     check_sources(listed, input_format=options.input_format, all_files=options.all_files, labelled=labelled)
     for source in listed:
         if source != STDIN:
-            reading.check(Path(source))
+            reading.files.check(Path(source))
     return _unless_all_empty(reading.items(listed, stdin))
 
 
@@ -167,30 +160,12 @@ def check_columns(
         kind = options.input_format or format_of(path)
         if source == STDIN or not path.is_file():
             continue
-        known = _table_columns(path, options)
+        known = table_columns(path, options)
         if known is None and (kind is None or kind in WHOLE_FILES):
             known = [] if isinstance(text, str) else [text.document]  # all there is of a text
         missing = next((name for name in names if known is not None and name not in known), None)
         if missing is not None:
             raise NysformerError(f"{shown(path)}: no column {missing!r} (there are: {', '.join(known or ())})")
-
-
-def _table_columns(path: Path, options: ReadOptions) -> list[str] | None:
-    """The columns of a table; None where that cannot be known without reading on, or where the file is empty."""
-    kind = options.input_format or format_of(path)
-    if not path.is_file() or kind not in ("csv", "tsv", "parquet"):  # the head of a pipe can be read only once
-        return None
-    if path.stat().st_size == 0:
-        return None
-    try:
-        if kind == "parquet":
-            return parquet_columns(path)
-        with _open(path) as binary:
-            return separated_columns(binary, shown(path), kind, options.delimiter, options.encoding) or None
-    except UnreadableText as error:
-        raise NysformerError(f"{shown(path)}: {error}") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise NysformerError(f"{shown(path)}: {_unreadable(error)}; fix it or leave it out") from error
 
 
 class _Reading:
@@ -201,23 +176,7 @@ class _Reading:
     ) -> None:
         self.options, self.labelled, self.log, self.columns = options, labelled, log, columns
         self.rows = RowReader(options, layouts, labelled=labelled, log=log, columns=columns)
-
-    def check(self, path: Path) -> None:
-        """See whether a source can hold documents, by its kind and, without labels, by the columns of a table.
-
-        Raises:
-            NysformerError: it cannot.
-        """
-        kind = self.options.input_format or format_of(path) or "text"
-        lacks = self.rows.text_layout()
-        if kind in WHOLE_FILES and isinstance(lacks, str) and not path.is_dir():
-            raise NysformerError(f"{shown(path)}: no column {lacks!r}: a text file has none; give a file of rows")
-        names = None if self.labelled else _table_columns(path, self.options)
-        if names is not None:
-            absent = self.rows.lacks(names)
-            if absent is not None:
-                reason = no_column(absent[0], names, kind)
-                raise NysformerError(f"{shown(path)}: {reason}; name the one with the {absent[1]}")
+        self.files = FileReader(options, self.rows, labelled=labelled, columns=columns)
 
     def in_memory(self, given: Table | Rows) -> Iterator[Item]:
         """Of rows that are in memory.
@@ -240,7 +199,7 @@ class _Reading:
         for source in sources:
             if source == STDIN:
                 kind = options.input_format or "jsonl"
-                yield from self._counted(self._read(cast(BinaryIO, stdin), _STDIN_NAME, kind, None), _STDIN_NAME)
+                yield from self._counted(self.files.open(cast(BinaryIO, stdin), _STDIN_NAME, kind, None), _STDIN_NAME)
                 continue
             files = find_files(
                 source,
@@ -255,7 +214,7 @@ class _Reading:
                 if isinstance(file, RecordError):
                     yield file
                 else:
-                    yield from self._counted(self._file(file), str(file.path))
+                    yield from self._counted(self.files.file(file), str(file.path))
             if not found:
                 yield RecordError(source, None, f"the folder {HOLDS_NOTHING}")
 
@@ -271,80 +230,3 @@ class _Reading:
             yield item
         if not found:
             yield RecordError(source, None, _nothing_in(source))
-
-    def _file(self, file: File) -> Iterator[Item]:
-        source, line = str(file.path), None
-        try:
-            if file.kind == "parquet":
-                if file.path.is_file() and file.path.stat().st_size == 0:
-                    return
-                yield from self.rows.records(self._parquet(file.path), source, "parquet")
-                return
-            with _open(file.path) as binary:
-                for item in self._read(binary, source, file.kind, file.label):
-                    if not isinstance(item, Waiting):
-                        line = item.line
-                    yield item
-        except (OSError, EOFError, zlib.error) as error:
-            # A file that vanished or may not be read, compressed data that break off: what follows it is still read.
-            place = "" if line is None else f" after line {line}"
-            yield RecordError(source, None, _unreadable(error, place))
-
-    def _parquet(self, path: Path) -> Iterator[Row | RecordError]:
-        try:
-            yield from read_parquet(path, None if self.columns else self.rows.wanted())
-        except NysformerError as error:
-            yield RecordError(str(path), None, str(error).removeprefix(f"{shown(path)}: "))
-
-    def _read(self, binary: BinaryIO, source: str, kind: Format, label: str | None) -> Iterator[Item]:
-        encoding = self.options.encoding
-        try:
-            if kind in ("text", "html"):
-                yield from self._whole(binary, source, kind, label)
-            elif kind == "lines":
-                yield from self._lines(binary, source, label)
-            elif kind == "jsonl":
-                yield from self.rows.records(read_json(binary, source, encoding), source, kind)
-            else:
-                assert kind == "csv" or kind == "tsv", "Parquet is read from a file"
-                rows = read_separated(binary, source, kind, self.options.delimiter, encoding)
-                yield from self.rows.records(rows, source, kind)
-        except UnreadableText as error:
-            yield RecordError(source, None, str(error))
-
-    def _whole(self, binary: BinaryIO, source: str, kind: Format, label: str | None) -> Iterator[Item]:
-        encoding = self.options.encoding
-        decoder = Decoder(encoding)
-        for piece in read_whole(binary, decoder):
-            if isinstance(piece, Waiting):
-                yield piece
-                continue
-            if kind == "html":
-                text = html_text(piece, encoding)
-            else:
-                text = decoder.decode(piece)
-                if "\0" in text:
-                    raise UnreadableText("binary data (a zero byte in the text); extract its text first")
-            yield self.rows.from_text(text, source, None, label)
-
-    def _lines(self, binary: BinaryIO, source: str, label: str | None) -> Iterator[Item]:
-        decoder = Decoder(self.options.encoding)
-        for item in read_lines(binary, decoder):
-            if isinstance(item, Waiting):
-                yield item
-                continue
-            number, raw = item
-            try:
-                text = decoder.of_lines.decode(raw)
-            except UnreadableText as error:
-                yield RecordError(source, number, str(error))
-            else:
-                yield self.rows.from_text(text, source, number, label)
-
-
-def _open(path: Path) -> BinaryIO:
-    return cast(BinaryIO, gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
-
-
-def _unreadable(error: Exception, place: str = "") -> str:
-    return f"cannot be read{place} ({getattr(error, 'strerror', None) or error})"

@@ -108,7 +108,7 @@ class RowReader:
             elif named not in said:
                 reason = f"{no_column(absent[0], list(map(str, row.values)), kind)}; name the one with the {absent[1]}"
                 yield RecordError(source, row.line, reason)
-                if kind in ("csv", "tsv", "parquet"):
+                if kind in ("csv", "tsv", "parquet", "conll", "conllu"):
                     said.add(named)
 
     def record(self, row: Row, named: NamedLayout, source: str, kind: Format | None) -> Record | RecordError:
