@@ -41,7 +41,7 @@ def measure_accuracy(model: Path = Path("runs/demo")) -> Record:
     for name in precisions:
         predictor = Predictor.from_pretrained(model, dtype=name, device="cpu")
         started = perf_counter()
-        metrics, answers[name] = _measured(predictor, load_documents([test]))
+        metrics, answers[name] = _measured(predictor, load_documents([test], labelled=True))
         seconds = perf_counter() - started
         rows.append(
             {
@@ -69,9 +69,8 @@ def measure_accuracy(model: Path = Path("runs/demo")) -> Record:
 
 def _measured(predictor: Predictor, documents: Any) -> tuple[dict[str, Any], list[str]]:
     """The metrics, and the label that each document got."""
-    given = (records.Record(row["text"], row["source"], label=row["label"]) for row in documents)
     measure, answers = predictor.task.measure(), []
-    for item in predictor.answered(given, labelled=True):
+    for item in predictor.answered(documents, labelled=True):
         if isinstance(item, records.RecordError):
             raise NysformerError(f"{item}; run `make demo` again")
         measure.add(item.record, item.encoding, item.outputs, item.answer)

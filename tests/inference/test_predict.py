@@ -248,11 +248,13 @@ def test_one_text_is_one_document(predictor: Predictor) -> None:
 
 
 def test_what_is_no_text_is_an_error_in_its_place(predictor: Predictor) -> None:
-    answers = list(predictor.predict(["a", None, "b", float("nan"), {"text": "c"}, "", "d"]))
-    assert [isinstance(answer, RecordError) for answer in answers] == [False, True, False, True, True, True, False]
+    answers = list(predictor.predict(["a", None, "b", float("nan"), {"text": "c"}, "", "d", {"a": 1}]))
+    assert [isinstance(answer, RecordError) for answer in answers] == [
+        *(False, True, False, True, False, True, False, True)
+    ]
     assert str(answers[1]) == "document:2: None, not a text"
-    assert [answer.line for answer in answers] == [1, 2, 3, 4, 5, 6, 7]
-    with pytest.raises(NysformerError, match=r"pass its texts, such as \[documents\[\"text\"\]\]"):
+    assert [answer.line for answer in answers] == [1, 2, 3, 4, 5, 6, 7, 8]
+    with pytest.raises(NysformerError, match="documents is one mapping; put it into a list"):
         predictor.predict({"text": "a"})
 
 

@@ -117,7 +117,6 @@ def predict(
     log = ReadLog()
     reading = ReadOptions(
         text_column=text_column,
-        label_column=None,
         input_format=None if input_format == "auto" else input_format,
         delimiter=separator(delimiter),
         encoding=encoding,

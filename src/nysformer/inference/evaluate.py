@@ -1,12 +1,12 @@
 """How good a model folder is on labelled documents."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from nysformer.data.documents import load_documents
 from nysformer.data.reader import ReadLog, ReadOptions
-from nysformer.data.records import Record, RecordError
+from nysformer.data.records import RecordError
 from nysformer.data.tables import Columns
 from nysformer.errors import NysformerError
 from nysformer.inference.predict import MOSTLY_UNKNOWN, TOKENS_PER_BATCH, Predictor
@@ -86,18 +86,12 @@ def evaluate(
         label_from=label_from,
         all_files=all_files,
     )
-    documents = load_documents(sources, reading, log=log)
-
-    def records() -> Iterator[Record]:
-        for row in documents:
-            source, line = _place(row["source"])
-            yield Record(row["text"], source, line, row["label"])
-
-    for record in records():
+    documents = load_documents(sources, reading, task.own_layouts, labelled=True, log=log)
+    for record in documents:
         task.categories(record)  # an unknown label is an error before the work, not after an hour of it
     measure: Measure = task.measure()
     truncated, unknown, first_unknown = 0, 0, None
-    for done, item in enumerate(predictor.answered(records(), labelled=True), start=1):
+    for done, item in enumerate(predictor.answered(documents, labelled=True), start=1):
         if isinstance(item, RecordError):
             raise NysformerError(f"{item}; fix or remove it")
         record, answer = item.record, item.answer
@@ -118,11 +112,3 @@ def evaluate(
         "mostly_unknown": {"documents": unknown, "first": first_unknown},
         **measure.result(),
     }
-
-
-def _place(source: str) -> tuple[str, int | None]:
-    """The file and the line out of what `load_documents` calls a document's source."""
-    file, _, line = source.rpartition(":")
-    if file and line.isdecimal() and not Path(source).exists():
-        return file, int(line)
-    return source, None

@@ -1,7 +1,7 @@
 """Answer a stream of documents: results in the order of the input, memory bounded whatever its size."""
 
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from transformers import PreTrainedTokenizerBase
 
 from nysformer.checkpoints.load import check_model, load_model, load_tokenizer
 from nysformer.data.framing import Encoder
-from nysformer.data.given import Given, given_records
-from nysformer.data.records import Record, RecordError
+from nysformer.data.given import given_records
+from nysformer.data.records import Item, Record, RecordError
 from nysformer.errors import NysformerError
 from nysformer.inference.runner import TOKENS_PER_BATCH, Runner, windows
 from nysformer.models import NystromformerPreTrainedModel
@@ -152,13 +152,14 @@ class Predictor:
                 raise NysformerError(f"device '{place}' cannot be used ({reason}); choose another") from error
         return cls(model, tokenizer, max_length=max_length, tokens_per_batch=tokens_per_batch, reading=reading)
 
-    def predict(self, documents: Iterable[str | Given]) -> Iterator[Any]:
+    def predict(self, documents: Iterable[str | Mapping[str, Any] | Item]) -> Iterator[Any]:
         """Answer documents as they come, in their order.
 
         Reading runs ahead by a bounded window, whose documents are batched by like length (see `runner.windows`).
 
         Args:
-            documents: texts (their line is their number, from 1), or the items of a reader; one text is one document.
+            documents: texts or rows (their line is their number, from 1), a DataFrame or a dataset, or the items of a
+                reader; one text is one document.
 
         Returns:
             One answer per document, of the task's kind, such as a `Prediction`; a `RecordError` comes through at its
@@ -170,7 +171,9 @@ class Predictor:
         """
         return _answers(self.answered(documents))
 
-    def answered(self, documents: Iterable[str | Given], *, labelled: bool = False) -> Iterator[Answered | RecordError]:
+    def answered(
+        self, documents: Iterable[str | Mapping[str, Any] | Item], *, labelled: bool = False
+    ) -> Iterator[Answered | RecordError]:
         """As `predict`, with what the answers are made of.
 
         Args:
@@ -180,9 +183,9 @@ class Predictor:
         Raises:
             NysformerError: also for a label that is unusable, where `labelled`.
         """
-        return self._answered(given_records(documents), labelled)
+        return self._answered(given_records(documents, layouts=self.task.own_layouts), labelled)
 
-    def _answered(self, records: Iterator[Given], labelled: bool) -> Iterator[Answered | RecordError]:
+    def _answered(self, records: Iterator[Item], labelled: bool) -> Iterator[Answered | RecordError]:
         runner = Runner(self.model, self.task, self.tokens_per_batch)
         for window in windows(records, self.tokens_per_batch):
             yield from answer_window(window, self.task, self._encoder, self.reading, runner, labelled=labelled)

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 
 from nysformer.data.batches import TokenBudgetBatchSampler
-from nysformer.data.given import Given
-from nysformer.data.records import Record, RecordError, Waiting
+from nysformer.data.records import Item, Record, RecordError, Waiting
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerPreTrainedModel
 from nysformer.tasks.base import Example, Task
@@ -91,7 +90,7 @@ class Runner:
         return rows
 
 
-def windows(records: Iterator[Given], tokens_per_batch: int) -> Iterator[list[Record | RecordError]]:
+def windows(records: Iterator[Item], tokens_per_batch: int) -> Iterator[list[Record | RecordError]]:
     """Gather records that are answered together.
 
     A window ends when it is full, when the records end or reading them fails, and when a `Waiting` says that no more

@@ -1,4 +1,4 @@
-"""What a task is: the columns it reads, the examples a model sees, its answer and its metrics.
+"""What a task is: the layouts it reads, the examples a model sees, its answer and its metrics.
 
 A task owns no loop, no loader, no device, no optimizer and no file. Training, evaluation and prediction know the table
 of tasks and this interface only.
@@ -19,6 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.framing import Encoder, Tokens
+from nysformer.data.reading import Layout
 from nysformer.data.records import Record
 from nysformer.data.tables import Columns
 from nysformer.errors import NysformerError
@@ -28,7 +29,6 @@ from nysformer.tasks.reading import Reading
 
 __all__ = [
     "Answer",
-    "Column",
     "Encoding",
     "Example",
     "LossFunction",
@@ -43,21 +43,6 @@ LossFunction: TypeAlias = Callable[..., Tensor]
 """(outputs, labels, num_items_in_batch=None) -> the loss, as transformers' Trainer calls it."""
 
 _SHOWN = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of the input.
-
-    Attributes:
-        name: its default name in files; an option of the same name may rename it.
-        help: what it holds, for `--help` and errors.
-        only_labelled: whether only training and evaluation need it.
-    """
-
-    name: str
-    help: str
-    only_labelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +175,22 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
     pipeline_tag: ClassVar[str]
     """The Hugging Face hub's name of it."""
     model_class: ClassVar[type[NystromformerPreTrainedModel]]
-    columns: ClassVar[tuple[Column, ...]]
     answer_columns: ClassVar[Columns]
     """What a flat row of an answer holds, for CSV and Parquet; lists and maps become JSON."""
     mistake_columns: ClassVar[Columns]
     """What `mistake` tells, beside the place and the length."""
+    layouts: ClassVar[tuple[Layout, ...]]
+    """How a record may be written."""
+
+    @classmethod
+    def layouts_for(cls, options: Mapping[str, Any]) -> tuple[Layout, ...]:
+        """How a record may be written under the task's options, which `from_records` takes, too."""
+        return cls.layouts
+
+    @property
+    def own_layouts(self) -> tuple[Layout, ...]:
+        """How a record may be written for this task, whose labels are known."""
+        return self.layouts
 
     @property
     @abstractmethod
@@ -269,11 +265,7 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
 
     @abstractmethod
     def texts(self, record: Record) -> list[str]:
-        """The record's texts that are tokenized, the document first.
-
-        Raises:
-            NysformerError: a column that is missing or unusable, with its place.
-        """
+        """The record's texts that are tokenized, the document first."""
 
     @abstractmethod
     def encode(
@@ -289,7 +281,7 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
             labelled: whether targets are wanted.
 
         Raises:
-            NysformerError: a label or column that is unusable, with its place.
+            NysformerError: a target that does not suit the document, with its place.
         """
 
     def collate(

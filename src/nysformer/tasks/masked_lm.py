@@ -17,12 +17,13 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.framing import Encoder, Tokens
+from nysformer.data.reading import Column, Layout
 from nysformer.data.records import Record
 from nysformer.data.tables import Columns
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForMaskedLM
 from nysformer.models.losses import IGNORED
-from nysformer.tasks.base import Answer, Column, Encoding, Example, Metric, Task
+from nysformer.tasks.base import Answer, Encoding, Example, Metric, Task
 from nysformer.tasks.pieces import cut, tokens_read
 from nysformer.tasks.reading import Reading
 
@@ -62,7 +63,7 @@ class MaskedLM(Task[Answer, Encoding]):
     name = "masked-lm"
     pipeline_tag = "fill-mask"
     model_class = NystromformerForMaskedLM
-    columns = (Column("text", "the document"),)
+    layouts = (Layout(Column("text", "the document")),)
     targets_per_token: ClassVar[bool] = True
     answer_columns: ClassVar[Columns] = {}
     mistake_columns: ClassVar[Columns] = {}

@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.framing import Encoder, Tokens
 from nysformer.data.labels import UnusableLabel, check_case, normal_label
+from nysformer.data.reading import Column, Layout
 from nysformer.data.records import Record, shown
 from nysformer.data.tables import Columns
 from nysformer.errors import NysformerError
@@ -29,7 +30,6 @@ from nysformer.models import (
 from nysformer.models.labels import check_labels
 from nysformer.tasks.base import (
     Answer,
-    Column,
     Encoding,
     Example,
     LossFunction,
@@ -38,7 +38,7 @@ from nysformer.tasks.base import (
     place_of,
     softmax,
 )
-from nysformer.tasks.labels import MULTI_LABEL, PROBLEM_TYPES, REGRESSION, SINGLE_LABEL, ProblemType
+from nysformer.tasks.labels import MULTI_LABEL, PROBLEM_TYPES, REGRESSION, SINGLE_LABEL, ProblemType, label_reader
 from nysformer.tasks.metrics import classification_metrics, multi_label_metrics, regression_metrics
 from nysformer.tasks.pieces import cut, tokens_read
 from nysformer.tasks.reading import Reading
@@ -79,6 +79,18 @@ class Prediction(Answer):
         return {"label": self.label, "labels": labels, "value": self.value, "probabilities": shown}
 
 
+def _asked(options: Mapping[str, Any]) -> ProblemType | None:
+    asked: ProblemType | None = options.get("problem_type")
+    if asked not in (None, *PROBLEM_TYPES):
+        raise NysformerError(f"problem_type: {asked!r} is unknown; choose {', '.join(PROBLEM_TYPES)}")
+    return asked
+
+
+def _layout(problem_type: ProblemType | None) -> Layout:
+    label = Column("label", "its label, a list of labels, or a number", parse=label_reader(problem_type))
+    return Layout(Column("text", "the document"), label)
+
+
 class SequenceClassification(Task[Prediction, Encoding]):
     """Label whole documents.
 
@@ -91,16 +103,29 @@ class SequenceClassification(Task[Prediction, Encoding]):
     name = "sequence-classification"
     pipeline_tag = "text-classification"
     model_class = NystromformerForSequenceClassification
-    columns = (
-        Column("text", "the document"),
-        Column("label", "its label, a list of labels, or a number", only_labelled=True),
-    )
+    layouts = (_layout(None),)
     answer_columns: ClassVar[Columns] = {
         "label": "text",
         "labels": "text",
         "value": "number",
         "probabilities": "text",
     }
+
+    @classmethod
+    def layouts_for(cls, options: Mapping[str, Any]) -> tuple[Layout, ...]:
+        """See `Task.layouts_for`.
+
+        Args:
+            options: `problem_type`, see `from_records`.
+
+        Raises:
+            NysformerError: an unknown problem type.
+        """
+        return (_layout(_asked(options)),)
+
+    @property
+    def own_layouts(self) -> tuple[Layout, ...]:
+        return (_layout(self.problem_type),)
 
     def __init__(
         self, labels: Sequence[str], problem_type: ProblemType, *, center: float = 0.0, spread: float = 1.0
@@ -140,9 +165,7 @@ class SequenceClassification(Task[Prediction, Encoding]):
             options: `problem_type`, or None to go by the labels: a list makes it several labels, a number with a
                 fraction a regression, anything else a single label.
         """
-        asked: ProblemType | None = options.get("problem_type")
-        if asked not in (None, *PROBLEM_TYPES):
-            raise NysformerError(f"problem_type: {asked!r} is unknown; choose {', '.join(PROBLEM_TYPES)}")
+        asked = _asked(options)
         names: Counter[str] = Counter()
         values: list[float] = []
         kinds: dict[ProblemType, Record] = {}

@@ -16,8 +16,11 @@ from sklearn.metrics import accuracy_score, f1_score
 from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.framing import Encoder, Tokens
+from nysformer.data.labels import normal_label
+from nysformer.data.reading import Column, Layout
 from nysformer.data.records import Record
 from nysformer.data.tables import Columns
+from nysformer.data.values import UnusableValue, type_of, whole_number
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForTokenClassification
 from nysformer.models.losses import IGNORED
@@ -29,7 +32,7 @@ from nysformer.tasks.alignment import (
     tags_of_spans,
     tight_offsets,
 )
-from nysformer.tasks.base import Answer, Column, Encoding, Example, Metric, Task, place_of, softmax
+from nysformer.tasks.base import Answer, Encoding, Example, Metric, Task, place_of, softmax
 from nysformer.tasks.pieces import Piece, cut, merge, tokens_read
 from nysformer.tasks.reading import Range, Reading
 
@@ -98,6 +101,32 @@ class TokenEncoding(Encoding):
     tags: list[str] | None
 
 
+def _tags(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise UnusableValue(f"of type {type_of(value)}, not a list of tags, one per word")
+    for number, tag in enumerate(value, start=1):
+        if isinstance(tag, bool) or not isinstance(tag, str | int) or not str(tag).strip():
+            raise UnusableValue(f"item {number} ({tag!r}) is no tag; tags are texts or whole numbers")
+    return tuple(str(tag).strip() for tag in value)
+
+
+def _spans(value: object) -> tuple[Span, ...]:
+    """Spans from a list of objects, or of [start, end, label], or from an object of lists."""
+    try:
+        if isinstance(value, Mapping):
+            rows = list(zip(value["start"], value["end"], value["label"], strict=True))
+        else:
+            rows = [
+                (span["start"], span["end"], span["label"]) if isinstance(span, Mapping) else tuple(span)
+                for span in value  # type: ignore[attr-defined]
+            ]
+        spans = [Span(whole_number(start), whole_number(end), normal_label(label)) for start, end, label in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f" ({error})" if isinstance(error, UnusableValue) else ""
+        raise UnusableValue(f'not a list of {{"start": 3, "end": 9, "label": "NAME"}}{reason}') from error
+    return tuple(spans)
+
+
 class TokenClassification(Task[Entities, TokenEncoding]):
     """Tag the tokens of documents.
 
@@ -108,11 +137,15 @@ class TokenClassification(Task[Entities, TokenEncoding]):
     name = "token-classification"
     pipeline_tag = "token-classification"
     model_class = NystromformerForTokenClassification
-    columns = (
-        Column("tokens", "list of words; or `text` in their place"),
-        Column("tags", "list of tags, one per word (IOB2 for entities)", only_labelled=True),
-        Column("text", "the document, with `spans` in place of tokens and tags"),
-        Column("spans", 'list of {"start", "end", "label"}, in characters of `text`', only_labelled=True),
+    layouts = (
+        Layout(
+            Column("tokens", "list of words", nested=True),
+            Column("tags", "list of tags, one per word (IOB2 for entities)", parse=_tags, nested=True),
+        ),
+        Layout(
+            Column("text", "the document, in place of tokens"),
+            Column("spans", 'list of {"start", "end", "label"}, in characters of `text`', parse=_spans, nested=True),
+        ),
     )
     targets_per_token: ClassVar[bool] = True
     answer_columns: ClassVar[Columns] = {"entities": "text", "tags": "text"}
@@ -143,11 +176,11 @@ class TokenClassification(Task[Entities, TokenEncoding]):
     ) -> TokenClassification:
         found: set[str] = set()
         for record in records:
-            if (spans := _spans(record)) is not None:
-                found.update(f"{prefix}-{span.label}" for span in spans for prefix in "BI")
-                found.add("O")
+            if record.words is not None:
+                found.update(record.label)
             else:
-                found.update(_list(record, "tags"))
+                found.update(f"{prefix}-{label}" for _, _, label in record.label for prefix in "BI")
+                found.add("O")
         if len(found) < 2:
             raise NysformerError("tags: the documents have fewer than two; give documents with tags or spans")
         if isinstance(known, TokenClassification) and set(known.tags) == found:
@@ -164,16 +197,15 @@ class TokenClassification(Task[Entities, TokenEncoding]):
         return {"id2label": dict(enumerate(self.tags)), "label2id": dict(self._index)}
 
     def texts(self, record: Record) -> list[str]:
-        return [_document(record)[0]]
+        return [record.text]
 
     def encode(
         self, record: Record, tokens: Sequence[Tokens], encoder: Encoder, reading: Reading, *, labelled: bool
     ) -> TokenEncoding:
         (document,) = tokens
-        text, words = _document(record)
-        as_words = words is not None
+        text, as_words = record.text, record.words is not None
         offsets = tight_offsets(text, document.offsets)
-        units = offsets if words is None else words
+        units = offsets if record.words is None else _places(record.words)
         firsts: list[int | None] = (
             first_tokens(units, offsets) if as_words else [i if a < b else None for i, (a, b) in enumerate(offsets)]
         )
@@ -206,14 +238,14 @@ class TokenClassification(Task[Entities, TokenEncoding]):
         )
 
     def _true_tags(self, record: Record, text: str, units: list[Range], as_words: bool) -> list[str]:
+        if record.label is None:
+            raise NysformerError(f"{record.place}: no tags and no spans; label or remove the document")
         if as_words:
-            tags = _list(record, "tags")
+            tags = list(record.label)
             if len(tags) != len(units):
                 raise NysformerError(f"{record.place}: {len(units)} tokens but {len(tags)} tags; give one per token")
             return tags
-        spans = _spans(record)
-        if spans is None:
-            raise NysformerError(f"{record.place}: no tags and no spans; label or remove the document")
+        spans = [Span(*span) for span in record.label]
         check_spans(spans, text, record.place)
         return tags_of_spans(spans, units)
 
@@ -253,8 +285,7 @@ class TokenClassification(Task[Entities, TokenEncoding]):
 
     def categories(self, record: Record) -> Sequence[str]:
         """The labels of the spans, or the tags, that the record has, each once."""
-        spans = _spans(record)
-        return sorted({span.label for span in spans} if spans is not None else set(_list(record, "tags")))
+        return sorted(set(record.label) if record.words is not None else {label for _, _, label in record.label})
 
     @property
     def label_names(self) -> Sequence[str]:
@@ -262,21 +293,24 @@ class TokenClassification(Task[Entities, TokenEncoding]):
 
     def mistake(self, record: Record, answer: Entities) -> dict[str, Any] | None:
         """Entities that were missed and that are none, or, where tags are no entities, the words that got another."""
-        text, words = _document(record)
         if not self.has_entities:
-            pairs = zip(_list(record, "tags"), answer.tags or (), strict=True)
+            pairs = zip(record.label, answer.tags or (), strict=True)
             wrong = [
                 {"token": place, "tag": tag, "predicted": got} for place, (tag, got) in enumerate(pairs) if tag != got
             ]
             return {"missed": None, "spurious": None, "wrong": wrong} if wrong else None
-        spans = _spans(record)
-        true = set(spans_of_tags(_list(record, "tags"), words or []) if spans is None else spans)
+        words = record.words
+        true = (
+            {Span(*span) for span in record.label}
+            if words is None
+            else set(spans_of_tags(record.label, _places(words)))
+        )
         found = {Span(entity.start, entity.end, entity.label) for entity in answer.entities}
         if true == found:
             return None
 
         def listed(spans: set[Span]) -> list[dict[str, Any]]:
-            return [{**span._asdict(), "text": text[span.start : span.end]} for span in sorted(spans)]
+            return [{**span._asdict(), "text": record.text[span.start : span.end]} for span in sorted(spans)]
 
         return {"missed": listed(true - found), "spurious": listed(found - true), "wrong": None}
 
@@ -338,36 +372,10 @@ class TagMeasure:
         return {**row("micro avg"), "per_class": {name: row(name) for name in sorted(labels)}}
 
 
-def _document(record: Record) -> tuple[str, list[Range] | None]:
-    """The text, and where its words stand if it came as words."""
-    if record.columns.get("tokens") is None:
-        return record.text, None
-    return _joined(_list(record, "tokens"))
-
-
-def _list(record: Record, column: str) -> list[str]:
-    values = record.columns.get(column)
-    if not isinstance(values, (list, tuple)) or not all(isinstance(value, str) for value in values):
-        raise NysformerError(f"{record.place}: {column!r} is not a list of strings; fix or remove the document")
-    return list(values)
-
-
-def _spans(record: Record) -> list[Span] | None:
-    values = record.columns.get("spans")
-    if values is None:
-        return None
-    try:
-        return [Span(int(value["start"]), int(value["end"]), str(value["label"])) for value in values]  # type: ignore[attr-defined]
-    except (KeyError, TypeError, ValueError) as error:
-        raise NysformerError(
-            f'{record.place}: spans are a list of {{"start": 3, "end": 9, "label": "NAME"}}; fix or remove the document'
-        ) from error
-
-
-def _joined(words: Sequence[str]) -> tuple[str, list[Range]]:
-    """Words with blanks between, and where each stands."""
+def _places(words: Sequence[str]) -> list[Range]:
+    """Where each of the words stands in their text, which has a blank between two."""
     units, place = [], 0
     for word in words:
         units.append((place, place + len(word)))
         place += len(word) + 1
-    return " ".join(words), units
+    return units
