@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from nysformer.checkpoints.load import load_classifier, load_tokenizer
 from nysformer.data.records import Item, Record, RecordError, Waiting
 from nysformer.errors import NysformerError
-from nysformer.inference import predict as module
+from nysformer.inference import runner
 from nysformer.inference.predict import Predictor
 from nysformer.runtime.precision import Precision
 from nysformer.tasks.sequence_classification import Prediction
@@ -67,7 +67,7 @@ def test_order_and_answers_do_not_depend_on_budget_and_window(
     expected = list(predictor.predict(items))
     other = Predictor(predictor.model, predictor.tokenizer, tokens_per_batch=budget)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "WINDOW_DOCUMENTS", window)
+        patch.setattr(runner, "WINDOW_DOCUMENTS", window)
         answers = list(other.predict(items))
     assert [(answer.source, answer.line) for answer in answers] == [
         (item.source, item.line) for item in items if not isinstance(item, Waiting)
@@ -90,7 +90,7 @@ def test_reading_runs_ahead_by_a_bounded_window(predictor: Predictor) -> None:
     answers = predictor.predict(endless())
     for _ in range(3000):
         next(answers)
-    window = min(module.WINDOW_DOCUMENTS, module.WINDOW_BATCHES * 512 * module.CHARACTERS_PER_TOKEN // 7 + 1)
+    window = min(runner.WINDOW_DOCUMENTS, runner.WINDOW_BATCHES * 512 * runner.CHARACTERS_PER_TOKEN // 7 + 1)
     assert 3000 <= read <= 3000 + window
 
 
@@ -338,7 +338,7 @@ def test_numbers_of_other_libraries_are_numbers(classifier: Path) -> None:
 
 
 def test_memory_that_does_not_suffice_is_one_line(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(predictor.model, "forward", full)

@@ -4,7 +4,7 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -25,6 +25,9 @@ __all__ = ["MOSTLY_UNKNOWN", "TOKENS_PER_BATCH", "Answered", "Predictor", "load"
 
 MOSTLY_UNKNOWN = 0.5
 """Above this share of unknown tokens a document's answer says little."""
+
+Given: TypeAlias = str | Mapping[str, Any] | Item
+"""A document that is handed over: a text, a row, or what a reader yields."""
 
 _NO_TOKEN = "the tokenizer finds no token in the document"
 
@@ -152,7 +155,7 @@ class Predictor:
                 raise NysformerError(f"device '{place}' cannot be used ({reason}); choose another") from error
         return cls(model, tokenizer, max_length=max_length, tokens_per_batch=tokens_per_batch, reading=reading)
 
-    def predict(self, documents: Iterable[str | Mapping[str, Any] | Item]) -> Iterator[Any]:
+    def predict(self, documents: Iterable[Given]) -> Iterator[Any]:
         """Answer documents as they come, in their order.
 
         Reading runs ahead by a bounded window, whose documents are batched by like length (see `runner.windows`).
@@ -171,9 +174,7 @@ class Predictor:
         """
         return _answers(self.answered(documents))
 
-    def answered(
-        self, documents: Iterable[str | Mapping[str, Any] | Item], *, labelled: bool = False
-    ) -> Iterator[Answered | RecordError]:
+    def answered(self, documents: Iterable[Given], *, labelled: bool = False) -> Iterator[Answered | RecordError]:
         """As `predict`, with what the answers are made of.
 
         Args:

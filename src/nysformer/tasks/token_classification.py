@@ -300,11 +300,7 @@ class TokenClassification(Task[Entities, TokenEncoding]):
             ]
             return {"missed": None, "spurious": None, "wrong": wrong} if wrong else None
         words = record.words
-        true = (
-            {Span(*span) for span in record.label}
-            if words is None
-            else set(spans_of_tags(record.label, _places(words)))
-        )
+        true = set(map(Span._make, record.label) if words is None else spans_of_tags(record.label, _places(words)))
         found = {Span(entity.start, entity.end, entity.label) for entity in answer.entities}
         if true == found:
             return None
