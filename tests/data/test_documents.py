@@ -178,7 +178,7 @@ def test_missing_sources(tmp_path: Path) -> None:
 
 def test_no_progress_bar_beside_the_callers(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     was_on = datasets.is_progress_bar_enabled()
-    load(jsonl(tmp_path / "a.jsonl", [{"text": "one", "label": "x"}])).as_dataset(labelled=True)
+    load(jsonl(tmp_path / "a.jsonl", [{"text": "one", "label": "x"}]))
     assert capfd.readouterr() == ("", "")
     assert datasets.is_progress_bar_enabled() == was_on
 
@@ -222,9 +222,8 @@ from nysformer.data.documents import Documents, load_documents
 from nysformer.data.reader import ReadLog, ReadOptions, read_strictly
 from nysformer.data.reading import Column, Layout
 from nysformer.data.values import text_list, text_value
-from nysformer.data.tokens import encode_labels
-documents = encode_labels(load_documents([sys.argv[1]], labelled=True).as_dataset(labelled=True), ["x"])
-print(os.path.dirname(documents.cache_files[0]["filename"]))
+documents = load_documents([sys.argv[1]], labelled=True)
+print(os.path.dirname(documents._path))
 raise SystemExit(3)
 """
 

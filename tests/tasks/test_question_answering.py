@@ -38,8 +38,7 @@ def test_answers_are_slices_of_the_context_and_there_may_be_none(learn: Learn) -
 def test_windows_find_an_answer_anywhere(learn: Learn) -> None:
     context = "ab " * 40 + "xyz " + "ab " * 20
     records = [ask("who", context, "xyz")]
-    reading = Reading(strategy="windows", window=30)
-    answers, metrics = learn(QuestionAnswering(), records, reading, steps=150)
+    answers, metrics = learn(QuestionAnswering(), records, Reading(strategy="windows"), steps=150, max_length=30)
     assert answers[0].answer == "xyz"
     assert not answers[0].truncated
     assert metrics["exact_match"] == 1.0

@@ -71,7 +71,7 @@ def test_text_without_words_or_sentence_ends_is_still_read() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "word"),
-    [({"strategy": "some"}, "whole"), ({"window": 0}, "window"), ({"overlap": 1.0}, "overlap")],
+    [({"strategy": "some"}, "whole"), ({"overlap": 1.0}, "overlap")],
 )
 def test_impossible_settings_are_refused(settings: dict[str, object], word: str) -> None:
     with pytest.raises(NysformerError, match=word):

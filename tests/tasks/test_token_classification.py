@@ -45,7 +45,7 @@ def test_windows_give_one_answer_without_seams(learn: Learn) -> None:
     spans = [(start + 3, start + 9, "NAME") for start in range(0, len(text), 10)]
     records = with_spans((text.strip(), spans))
     answers, metrics = learn(
-        TokenClassification.from_records(records, {}), records, Reading(strategy="windows", window=20), steps=120
+        TokenClassification.from_records(records, {}), records, Reading(strategy="windows"), steps=120, max_length=20
     )
     assert [(e.start, e.end) for e in answers[0].entities] == [(start, end) for start, end, _ in spans]
     assert not answers[0].truncated
@@ -70,7 +70,7 @@ def test_what_is_not_read_counts_as_wrong(learn: Learn) -> None:
     spans = [(start + 3, start + 5, "NAME") for start in range(0, len(text), 6)]
     records = with_spans((text.strip(), spans))
     (answer,), metrics = learn(
-        TokenClassification.from_records(records, {}), records, Reading(strategy="head", window=22)
+        TokenClassification.from_records(records, {}), records, Reading(strategy="head"), max_length=22
     )
     assert answer.truncated
     assert metrics["precision"] == 1.0

@@ -5,10 +5,14 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 from rich.console import Console
 
+from nysformer.tasks.labels import SINGLE_LABEL
+from nysformer.tasks.sequence_classification import SequenceClassification
 from nysformer.training.announce import announce
+from nysformer.training.corpus import Part
 from nysformer.training.finetune import finetune
 from nysformer.training.options import FinetuneOptions
 
@@ -56,13 +60,11 @@ def test_many_labels_and_names_that_are_no_markup(options: Options, tmp_path: Pa
 
 def test_labels_that_got_another_spelling_are_said() -> None:
     class Whole:
-        labels = ("ham",)
+        task = SequenceClassification(["ham"], SINGLE_LABEL)
+        parts: ClassVar[dict[str, Part]] = {part: Part(labels=Counter({"ham": 1})) for part in ("train", "valid")}
 
         def summary(self) -> list[str]:
             return ["training: 1 document"]
-
-        def as_json(self) -> dict[str, dict[str, dict[str, int]]]:
-            return {part: {"labels": {"ham": 1}} for part in ("train", "valid")}
 
     from nysformer.data.reader import ReadLog
 

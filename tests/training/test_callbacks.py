@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from nysformer.tasks.base import Metric
 from nysformer.training.callbacks import evaluations_since_best
 from nysformer.training.finetune import finetune
 from nysformer.training.options import FinetuneOptions
@@ -31,7 +32,7 @@ Options = Callable[..., FinetuneOptions]
 def test_evaluations_since_the_best(values: list[float], metric: str, since: int) -> None:
     entries: list[dict[str, Any]] = [{"loss": 1.0, "step": 1}]
     entries += [{f"eval_{metric}": value, "eval_other": 1.0} for value in values]
-    assert evaluations_since_best(entries, metric) == since
+    assert evaluations_since_best(entries, Metric(metric, metric, greater_is_better=metric != "loss")) == since
 
 
 @pytest.fixture
@@ -43,8 +44,8 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[float]], None]
     def arrange(accuracies: Sequence[float]) -> None:
         left = iter(accuracies)
 
-        def call(self: Evaluation, prediction: Any) -> dict[str, float]:
-            return usual(self, prediction) | {"accuracy": next(left)}
+        def call(self: Evaluation, *args: Any) -> dict[str, float]:
+            return usual(self, *args) | {"accuracy": next(left)}
 
         monkeypatch.setattr(Evaluation, "__call__", call)
 

@@ -24,20 +24,20 @@ def corpus(options: FinetuneOptions) -> Corpus:
 def test_what_is_cut_is_counted(options: Options) -> None:
     built = corpus(options(max_length=50))
     assert built.max_length == 50
-    assert max(built.lengths("train")) == 50
-    assert all(len(ids) <= 50 for ids in built.parts["train"]["input_ids"])
-    assert built.lengths("train") == [len(ids) for ids in built.parts["train"]["input_ids"]]
-    assert built.truncated["train"] == sum(length > 50 for length in built.parts["train"]["length"])
+    assert max(built.train.lengths) == 50
+    assert list(built.train.lengths) == [len(built.train[place].input_ids) for place in range(len(built.train))]
+    assert built.parts["train"].truncated == sum(length > 50 for length in built.parts["train"].lengths)
     described = built.as_json()
-    assert described["train"]["tokens"] == sum(built.lengths("train"))
+    assert described["train"]["tokens"] == sum(built.train.lengths)
     assert described["valid"]["labels"] == {"law": 12, "letter": 4, "poem": 8}
 
 
 def test_a_held_out_share_keeps_the_labels_shares_and_takes_each_document_once(options: Options) -> None:
     built = corpus(options(valid=(), valid_share=0.2))
+    assert Counter(record.label for record in built.valid) == {"law": 6, "letter": 2, "poem": 4}
     train, valid = built.parts["train"], built.parts["valid"]
-    assert Counter(valid["labels"]) == {0: 6, 1: 2, 2: 4}
-    assert len(set(train["source"]) | set(valid["source"])) == len(train) + len(valid) == 60
+    assert train.labels + valid.labels == {"law": 30, "letter": 10, "poem": 20}
+    assert len(train.lengths) + len({record.line for record in built.valid}) == 60
     again, other = corpus(options(valid=(), valid_share=0.2)), corpus(options(valid=(), valid_share=0.2, seed=1))
     assert again.fingerprint == built.fingerprint != other.fingerprint
 
@@ -45,8 +45,8 @@ def test_a_held_out_share_keeps_the_labels_shares_and_takes_each_document_once(o
 def test_the_fingerprint_is_of_lengths_and_labels(options: Options) -> None:
     built = corpus(options())
     assert corpus(options(max_length=99)).fingerprint == built.fingerprint, "the cut is an option of its own"
-    parts = built.parts | {"train": built.parts["train"].select(range(59))}
-    assert dataclasses.replace(built, parts=parts).fingerprint != built.fingerprint
+    train = dataclasses.replace(built.parts["train"], lengths=built.parts["train"].lengths[:59])
+    assert dataclasses.replace(built, parts=built.parts | {"train": train}).fingerprint != built.fingerprint
 
 
 def test_what_cannot_be_trained_on_is_refused(options: Options, tmp_path: Path) -> None:
@@ -76,13 +76,10 @@ def label(number: int) -> str:
 def test_groups_of_a_column_stay_together(options: Options, tmp_path: Path) -> None:
     path = rows(tmp_path / "a.jsonl", 40, text=lambda n: f"{LETTERS[n % 26]} {n}", label=label, thread=lambda n: n // 4)
     built = corpus(options(train=(path,), valid=(), valid_share=0.25, group_column="thread"))
-    sides = [
-        {(int(source.rsplit(":")[-1]) - 1) // 4 for source in built.parts[part]["source"]}
-        for part in ("train", "valid")
-    ]
-    assert not sides[0] & sides[1]
-    assert len(built.parts["valid"]) == 8
-    assert sorted(built.parts["valid"].column_names) == ["input_ids", "labels", "length", "source", "truncated"]
+    held = {(record.line - 1) // 4 for record in built.valid}
+    assert len(held) == 2, "whole groups"
+    assert len(built.valid) == 8
+    assert len(built.train) == 32
     with pytest.raises(NysformerError, match="no column 'author'"):
         corpus(options(train=(path,), valid=(), valid_share=0.25, group_column="author"))
 
@@ -99,12 +96,9 @@ def test_near_duplicates_stay_together_with_groups_or_without(options: Options, 
     for column, size in ((None, 3), ("pair", 6)):
         settings = {"group_column": column, "group_near_duplicates": True}
         built = corpus(options(train=(path,), valid=(), valid_share=0.3, **settings))
-        sides = [
-            {(int(source.rsplit(":")[-1]) - 1) // size for source in built.parts[part]["source"]}
-            for part in ("train", "valid")
-        ]
-        assert not sides[0] & sides[1]
-        assert sides[1]
+        held = {(record.line - 1) // size for record in built.valid}
+        assert len(built.valid) == size * len(held) > 0, "whole groups"
+        assert len(built.train) == 30 - len(built.valid)
 
 
 def test_grouping_is_refused_where_nothing_is_held_out(options: Options) -> None:
@@ -119,8 +113,8 @@ def test_what_reading_met_comes_with_the_documents(options: Options, tmp_path: P
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("a b", encoding="utf-8")
     documents = read_documents(options(train=(str(tmp_path / "src"),), valid=(str(tmp_path / "src"),)))
-    assert documents.labels == ["ham", "spam"]
+    assert documents.task.label_names == ["ham", "spam"]
     assert documents.logs["train"].label_table() == [("ham", 2), ("spam", 1)]
     assert documents.logs["valid"].lines() == ["skipped: 1 .png"]
     parents = options(train=(str(tmp_path / "src"),), valid=(), valid_share=0.5, label_from="parent")
-    assert read_documents(parents).labels == ["ham", "old", "spam"]
+    assert read_documents(parents).task.label_names == ["ham", "old", "spam"]

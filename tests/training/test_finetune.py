@@ -13,15 +13,15 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny import letter_tokenizer
+from tiny import letter_tokenizer, load_classifier
 from transformers import BertConfig, BertModel
 
-from nysformer.checkpoints.load import label_names, load_classifier, load_tokenizer
+from nysformer.checkpoints.load import load_tokenizer
 from nysformer.errors import NysformerError
 from nysformer.ops import can_pack, product_backend, use_product_backend
 from nysformer.training.finetune import finetune
 from nysformer.training.options import FinetuneOptions
-from nysformer.training.trainer import TokenBudgetTrainer
+from nysformer.training.trainer import Evaluation, TokenBudgetTrainer
 
 Options = Callable[..., FinetuneOptions]
 
@@ -71,7 +71,7 @@ def test_it_learns_and_leaves_a_model_folder(options: Options, documents: tuple[
 
     rows = [json.loads(line) for line in documents[1].read_text(encoding="utf-8").splitlines()]
     logits = logits_of(run, [row["text"] for row in rows])
-    labels = label_names(load_classifier(run).config)
+    labels = list(load_classifier(run).config.id2label.values())
     assert labels == ["law", "letter", "poem"]
     right = [labels[int(index)] == row["label"] for index, row in zip(logits.argmax(-1), rows, strict=True)]
     assert sum(right) / len(right) == result.metrics["accuracy"], "the folder's model is the one that was measured"
@@ -101,7 +101,7 @@ def test_each_epoch_takes_every_document_in_another_order(options: Options) -> N
 
 
 def test_the_best_checkpoint_is_the_model_not_the_last(options: Options) -> None:
-    result = finetune(options(best_metric="loss", learning_rate=0.03, epochs=4, eval_steps=1))
+    result = finetune(options(best_metric="loss", learning_rate=0.05, epochs=4, eval_steps=1))
     losses = {entry["step"]: entry["eval_loss"] for entry in history(result.output) if "eval_loss" in entry}
     assert result.best_step == min(losses, key=lambda step: losses[step]) != result.steps
     assert result.metrics["loss"] == losses[result.best_step]
@@ -270,19 +270,21 @@ def test_progress_is_one_bar_with_speed(options: Options, capfd: pytest.CaptureF
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
 def test_evaluation_of_a_fast_copy(options: Options, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The copy is what is evaluated, in its precision, and the training goes on as if it were not there."""
-    evaluated: list[torch.dtype] = []
-    step = TokenBudgetTrainer.prediction_step
+    evaluated: list[bool] = []
+    dtypes: list[torch.dtype] = []
+    usual = Evaluation.__call__
 
-    def prediction_step(self: TokenBudgetTrainer, *args: Any, **kwargs: Any) -> Any:
-        assert self._fast is not None
-        assert self._fast.is_optimized
-        assert not torch.is_autocast_enabled("cpu")
-        evaluated.append(self._fast.dtype)
-        return step(self, *args, **kwargs)
+    def call(self: Evaluation, model: Any, *context: Any) -> Any:
+        assert context == ()
+        assert model.is_optimized
+        model.register_forward_hook(lambda *_: evaluated.append(torch.is_autocast_enabled("cpu")))
+        dtypes.append(model.dtype)
+        return usual(self, model)
 
-    monkeypatch.setattr(TokenBudgetTrainer, "prediction_step", prediction_step)
+    monkeypatch.setattr(Evaluation, "__call__", call)
     fast = finetune(options(max_steps=4, eval_steps=2, bf16=True, eval_dtype=precision))
-    assert set(evaluated) == {torch.float32 if precision == "float32" else evaluated[0]}
+    assert set(evaluated) == {False}
+    assert precision != "float32" or set(dtypes) == {torch.float32}
     assert math.isfinite(fast.metrics["loss"])
     losses = [entry["loss"] for entry in history(fast.output) if "loss" in entry]
     monkeypatch.undo()
@@ -301,6 +303,12 @@ def test_gradient_checkpointing_changes_no_loss(options: Options) -> None:
 def test_a_loss_that_is_not_finite_ends_the_run(options: Options) -> None:
     with pytest.raises(NysformerError, match=r"training loss is (nan|inf) at step \d+; begin a new run with a lower"):
         finetune(options(learning_rate=1e30, max_grad_norm=0.0))
+
+
+def test_an_unknown_metric_is_refused_before_anything_is_written(options: Options) -> None:
+    with pytest.raises(NysformerError, match=r"best_metric: sequence-classification has no 'f1'; choose macro_f1, acc"):
+        finetune(options(best_metric="f1"))
+    assert not Path(options().output).exists()
 
 
 def test_other_documents_are_not_resumed_with(options: Options, documents: tuple[Path, Path]) -> None:

@@ -16,6 +16,8 @@ from tiny import letter_tokenizer, save_classifier
 from nysformer import NystromformerConfig, NystromformerForMaskedLM, NystromformerForSequenceClassification
 from nysformer.errors import NysformerError
 from nysformer.inference.evaluate import evaluate
+from nysformer.tasks.labels import SINGLE_LABEL
+from nysformer.tasks.sequence_classification import SequenceClassification
 from nysformer.training.finetune import finetune
 from nysformer.training.head import load_with_head, read_head
 from nysformer.training.options import FinetuneOptions, FinetuneResult
@@ -162,8 +164,9 @@ def test_a_checkpoint_without_a_head(options: Options, tmp_path: Path) -> None:
         folder / "model.safetensors",
         metadata={"format": "pt"},
     )
-    head = read_head(str(folder))
-    _, reason = load_with_head(str(folder), head, ["ham", "spam", "eggs"])
+    task = SequenceClassification(["ham", "spam", "eggs"], SINGLE_LABEL)
+    head = read_head(str(folder), SequenceClassification)
+    _, reason = load_with_head(str(folder), head, task)
     assert reason is not None
     assert "no trained classification head of 3 labels" in reason
 

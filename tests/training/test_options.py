@@ -24,7 +24,7 @@ from nysformer.training.options import FinetuneOptions
         ({"eval_steps": 0}, "eval_steps: 0"),
         ({"warmup_share": 1.0}, "warmup_share: 1.0"),
         ({"max_grad_norm": -1.0}, "max_grad_norm: -1.0 is below 0"),
-        ({"best_metric": "f1"}, "best_metric: 'f1' is unknown; there is macro_f1, accuracy, loss"),
+        ({"task": "f1"}, "task: 'f1' is unknown; there is sequence-classification, token"),
         ({"eval_dtype": "float16"}, "eval_dtype: 'float16' is unknown; there is float32, bfloat16, int8"),
         ({"class_weights": "rare"}, "class_weights: 'rare' is unknown; there is balanced"),
     ],

@@ -25,10 +25,9 @@ from nysformer.models import (
     NystromformerPreTrainedModel,
 )
 from nysformer.models.configuration import unusable
-from nysformer.models.labels import check_labels
 from nysformer.models.settings import one_line, read_json
 
-__all__ = ["check_model", "has_tokenizer", "label_names", "load_classifier", "load_model", "load_tokenizer"]
+__all__ = ["check_model", "has_tokenizer", "load_config", "load_model", "load_tokenizer"]
 
 Model = TypeVar("Model", bound=NystromformerPreTrainedModel)
 MODELS: tuple[type[NystromformerPreTrainedModel], ...] = (
@@ -132,44 +131,41 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
         raise NysformerError(f"{source}: its tokenizer cannot be read ({one_line(error)}); save it anew") from error
 
 
-def load_classifier(
-    source: str | Path, *, hub: bool = False, new_head: bool = False, dtype: Any = None, **overrides: Any
-) -> NystromformerForSequenceClassification:
-    """A sequence classifier whose every weight came out of the checkpoint, in evaluation mode, on the CPU.
+def load_model(
+    source: str | Path,
+    kind: type[NystromformerPreTrainedModel] | None = None,
+    *,
+    hub: bool = False,
+    new_head: bool = False,
+    dtype: Any = None,
+    **overrides: Any,
+) -> NystromformerPreTrainedModel:
+    """A model whose every weight came out of the checkpoint, in evaluation mode, on the CPU.
 
     Args:
         source: a model folder, or that of a peft adapter, which is merged into the model it was trained on.
+        kind: the model with the head that is wanted; None for the one that the checkpoint names itself, backbone or
+            one of the five heads.
         hub: allow the name of a model on the hub.
-        new_head: begin with a fresh head where the checkpoint has none or one of another size, to be trained.
+        new_head: with `kind`: begin with a fresh head where the checkpoint has none or one of another size, to be
+            trained.
         dtype: of the weights; None for float32.
         overrides: configuration fields such as `num_labels`, `id2label`, `label2id`, `problem_type`.
 
     Raises:
-        NysformerError: as `check_model`; a configuration with impossible values; weights that are damaged, missing,
-            left over, or of other shapes than the configuration's; without `new_head`, no trained head.
+        NysformerError: as `check_model`; a configuration with impossible values, or one that names none of our models;
+            weights that are damaged, missing, left over, or of other shapes than the configuration's; without
+            `new_head`, no trained head.
     """
-    config = _read_config(source, hub, overrides)
-    model, headless = _read_model(NystromformerForSequenceClassification, source, config, dtype)
-    if headless and not new_head:
-        raise NysformerError(
-            f"{source}: no trained classification head of {config.num_labels} labels in the checkpoint "
-            f"({min(headless)}); train one with `nysformer finetune`"
-        )
-    return model
-
-
-def load_model(
-    source: str | Path, *, hub: bool = False, dtype: Any = None, **overrides: Any
-) -> NystromformerPreTrainedModel:
-    """The model that a checkpoint names itself, backbone or one of the five heads, whole, in evaluation mode.
-
-    Args:
-        source, hub, dtype, overrides: as in `load_classifier`.
-
-    Raises:
-        NysformerError: as `load_classifier`; a configuration that names none of our models.
-    """
-    config = _read_config(source, hub, overrides)
+    config = load_config(source, hub=hub, **overrides)
+    if kind is not None:
+        model, headless = _read_model(kind, source, config, dtype)
+        if headless and not new_head:
+            raise NysformerError(
+                f"{source}: no trained {_head_name(kind, config)} in the checkpoint ({min(headless)}); train one with "
+                "`nysformer finetune`"
+            )
+        return model
     known = {kind.__name__: kind for kind in MODELS}
     name = (config.architectures or [NystromformerModel.__name__])[0]
     if is_adapter(source):
@@ -184,7 +180,18 @@ def load_model(
     return model
 
 
-def _read_config(source: str | Path, hub: bool, overrides: dict[str, Any]) -> NystromformerConfig:
+def _head_name(kind: type[NystromformerPreTrainedModel], config: NystromformerConfig) -> str:
+    if kind is NystromformerForSequenceClassification:
+        return f"classification head of {config.num_labels} labels"
+    return f"head of a {kind.__name__}"
+
+
+def load_config(source: str | Path, *, hub: bool = False, **overrides: Any) -> NystromformerConfig:
+    """The configuration of a checkpoint, or of the model that an adapter was trained on, with the adapter's labels.
+
+    Raises:
+        NysformerError: as `check_model`; impossible values.
+    """
     check_model(source, hub=hub)
     if is_adapter(source):
         return read_config(adapter_base(source), **{**_PLAIN_OUTPUT, **saved_labels(source), **overrides})
@@ -237,16 +244,6 @@ def _read_weights(
             f"{source}: {len(wrong)} weights do not match its config.json ({min(wrong)}); copy or train the model again"
         )
     return model, missing
-
-
-def label_names(config: NystromformerConfig) -> list[str]:
-    """The names of a classifier's outputs, in their order.
-
-    Raises:
-        NysformerError: `config.id2label` does not name each of them, once.
-    """
-    check_labels(config.id2label)
-    return [config.id2label[index] for index in range(config.num_labels)]
 
 
 @contextmanager

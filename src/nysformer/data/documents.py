@@ -7,7 +7,7 @@ import json
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import pyarrow
 
@@ -17,9 +17,6 @@ from nysformer.data.reading import TEXT_AND_LABEL, Layout
 from nysformer.data.records import Record
 from nysformer.data.values import as_read
 from nysformer.files.scratch import disk_errors, scratch_folder
-
-if TYPE_CHECKING:
-    import datasets
 
 __all__ = ["Documents", "load_documents"]
 
@@ -105,23 +102,6 @@ class Documents(Sequence[Record]):
         """The group of each document, see `ReadOptions.group_column`."""
         groups = [group for batch in self._batches for group in batch.column("group").to_pylist()]
         return [groups[number] for number in self._order]
-
-    def as_dataset(self, *, labelled: bool, grouped: bool = False) -> datasets.Dataset:
-        """A dataset with the columns `text`, `label` (a name) and `group`, if asked, and `source` (the place)."""
-        import datasets
-
-        names = ["text", *(["label"] if labelled else []), *(["group"] if grouped else []), "source"]
-        schema = pyarrow.schema([(name, pyarrow.large_string()) for name in names])
-        path = str(scratch_folder() / "documents.arrow")
-        with disk_errors(), pyarrow.OSFile(path, "wb") as file, pyarrow.ipc.new_stream(file, schema) as writer:
-            for batch in _pieces(iter(self)):
-                rows = [
-                    {"text": each.text, "label": each.label, "group": each.group, "source": each.place}
-                    for each in batch
-                ]
-                columns = [[row[name] for row in rows] for name in names]
-                writer.write_batch(pyarrow.record_batch(columns, schema=schema))
-        return datasets.Dataset.from_file(path)
 
 
 def load_documents(

@@ -79,6 +79,10 @@ class Frame:
         """Tokens of prefix and suffix together."""
         return len(self.prefix) + len(self.suffix)
 
+    def length(self, ids: Sequence[int]) -> int:
+        """Tokens of the whole."""
+        return len(ids) + len(self)
+
     def around(self, ids: Sequence[int]) -> tuple[list[int], list[int]]:
         """Ids and token types of the whole."""
         types = [*self.prefix_types, *([self.inner_type] * len(ids)), *self.suffix_types]
@@ -97,6 +101,9 @@ class BuiltFrame(Frame):
 
     def __len__(self) -> int:
         return int(self.tokenizer.num_special_tokens_to_add())
+
+    def length(self, ids: Sequence[int]) -> int:
+        return len(self.around(ids)[0])
 
     def around(self, ids: Sequence[int]) -> tuple[list[int], list[int]]:
         built = self.tokenizer.build_inputs_with_special_tokens(list(ids))

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from transformers.utils import logging
 
 from nysformer.checkpoints.load import load_tokenizer
-from nysformer.data.encode import encode
+from nysformer.data.framing import Encoder
 from nysformer.data.licences import LicenceCorpus, build_licence_corpus, licence_text
 from nysformer.data.quiet import no_progress_bars
 from nysformer.demo.baselines import majority_class, tfidf_svm
@@ -214,7 +214,8 @@ def _baselines(
     texts, labels = [row["text"] for row in test], [row["label"] for row in test]
     names = sorted(set(train_labels) | set(labels))
     tokenizer = load_tokenizer(encoder)
-    lengths = [document.length if document else 1 for document in encode(texts, tokenizer, tokenizer.model_max_length)]
+    tokens = Encoder(tokenizer, tokenizer.model_max_length)
+    lengths = [tokens.frame().length(document.ids) for document in tokens.tokens(texts)]
     targets = torch.tensor([names.index(label) for label in labels])
     first, whole = RIVALS
     scores = {

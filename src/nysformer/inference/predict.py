@@ -9,15 +9,17 @@ from typing import Any, TypeAlias
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from nysformer.checkpoints.load import check_model, load_model, load_tokenizer
+from nysformer.checkpoints.adapters import is_adapter
+from nysformer.checkpoints.load import check_model, load_config, load_model, load_tokenizer
 from nysformer.data.framing import Encoder
 from nysformer.data.given import given_records
 from nysformer.data.records import Item, Record, RecordError
 from nysformer.errors import NysformerError
 from nysformer.inference.runner import TOKENS_PER_BATCH, Runner, windows
-from nysformer.models import NystromformerPreTrainedModel
+from nysformer.models import NystromformerForSequenceClassification, NystromformerPreTrainedModel
 from nysformer.runtime.precision import PRECISIONS, Precision, fast_copy, usable_device
 from nysformer.tasks.base import Encoding, Example, Task
+from nysformer.tasks.encode import encode_records
 from nysformer.tasks.reading import Reading
 from nysformer.tasks.registry import TASKS, task_of
 
@@ -28,8 +30,6 @@ MOSTLY_UNKNOWN = 0.5
 
 Given: TypeAlias = str | Mapping[str, Any] | Item
 """A document that is handed over: a text, a row, or what a reader yields."""
-
-_NO_TOKEN = "the tokenizer finds no token in the document"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,9 @@ class Predictor:
             raise NysformerError(f"dtype int8 runs on a CPU only, not on {place}; choose float32 or bfloat16")
         check_model(model_dir)
         tokenizer = load_tokenizer(model_dir)
-        model = load_model(model_dir)
+        # A classifier's configuration need not say that it is one.
+        named = is_adapter(model_dir) or load_config(model_dir).architectures
+        model = load_model(model_dir, None if named else NystromformerForSequenceClassification)
         if place.type == "cpu":
             model = fast_copy(model, dtype)
         else:
@@ -213,42 +215,25 @@ def answer_window(
         task, encoder, reading, runner: of the model.
         labelled: whether the examples get their targets; a label that is unusable is then raised, not returned.
     """
-    texts: dict[int, list[str]] = {}
-    items: list[Answered | RecordError | None] = [item if isinstance(item, RecordError) else None for item in window]
-    for place, item in enumerate(window):
-        if isinstance(item, Record):
-            try:
-                texts[place] = task.texts(item)
-            except NysformerError as error:
-                items[place] = _as_error(item, error)
-    tokens = iter(encoder.tokens([text for found in texts.values() for text in found]))
-    encodings: dict[int, Encoding] = {}
-    for place, found in texts.items():
-        record = window[place]
-        assert isinstance(record, Record)
-        own = [next(tokens) for _ in found]
-        if not all(each.ids for each in own):
-            items[place] = RecordError(record.source, record.line, _NO_TOKEN)
-            continue
-        try:
-            encodings[place] = task.encode(record, own, encoder, reading, labelled=labelled)
-        except NysformerError as error:
-            if labelled:
-                raise
-            items[place] = _as_error(record, error)
-    examples: list[Example] = [example for encoding in encodings.values() for example in encoding.examples]
+    records = [item for item in window if isinstance(item, Record)]
+    encodings = encode_records(records, task, encoder, reading, labelled=labelled)
+    examples: list[Example] = []
+    for encoding in encodings:
+        examples += [] if isinstance(encoding, RecordError) else encoding.examples
     outputs = iter(runner(examples))
-    for place, encoding in encodings.items():
-        record = window[place]
-        assert isinstance(record, Record)
-        own_outputs = [next(outputs) for _ in encoding.examples]
-        answer = task.decode(record, encoding, own_outputs)
-        items[place] = Answered(record, encoding, own_outputs, answer)
-    return [item for item in items if item is not None]
-
-
-def _as_error(record: Record, error: NysformerError) -> RecordError:
-    return RecordError(record.source, record.line, str(error).removeprefix(f"{record.place}: "))
+    answers: list[Answered | RecordError] = []
+    pairs = zip(records, encodings, strict=True)
+    for item in window:
+        if isinstance(item, RecordError):
+            answers.append(item)
+            continue
+        record, encoding = next(pairs)
+        if isinstance(encoding, RecordError):
+            answers.append(encoding)
+            continue
+        own = [next(outputs) for _ in encoding.examples]
+        answers.append(Answered(record, encoding, own, task.decode(record, encoding, own)))
+    return answers
 
 
 def _task_of(model: NystromformerPreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Task[Any, Any]:

@@ -18,7 +18,7 @@ from nysformer.errors import NysformerError
 from nysformer.models import NystromformerPreTrainedModel
 from nysformer.tasks.base import Example, Task
 
-__all__ = ["TOKENS_PER_BATCH", "Runner", "windows"]
+__all__ = ["TOKENS_PER_BATCH", "NotFinite", "Runner", "windows"]
 
 TOKENS_PER_BATCH = 8192
 """Real tokens per batch; more is no faster on a CPU."""
@@ -29,6 +29,10 @@ WINDOW_BATCHES = 8
 WINDOW_DOCUMENTS = 1024
 FIRST_SHARE = 32
 CHARACTERS_PER_TOKEN = 4
+
+
+class NotFinite(NysformerError):
+    """A model's scores are not finite numbers."""
 
 
 class Runner:
@@ -52,26 +56,31 @@ class Runner:
         self.task = task
         self.tokens_per_batch = tokens_per_batch
         self._context = context
+        self._batches = 0
 
     def __call__(self, examples: Sequence[Example]) -> list[Any]:
         """What `Task.outputs` gives for each example, in batches of like length under the budget.
 
         Raises:
-            NysformerError: a score that is not a finite number (the weights are broken); not enough memory.
+            NotFinite: a score is not a finite number: the weights are broken.
+            NysformerError: not enough memory.
         """
         outputs: list[Any] = [None] * len(examples)
         if not examples:
             return outputs
         lengths = [example.num_tokens for example in examples]
         batches = TokenBudgetBatchSampler(lengths, self.tokens_per_batch, shuffle=False)
-        for number, indices in enumerate(batches):
+        for indices in batches:
             batch = [examples[index] for index in indices]
-            for index, output in zip(indices, self._forward(batch, number), strict=True):
+            for index, output in zip(indices, self._forward(batch), strict=True):
                 outputs[index] = output
         return outputs
 
-    def _forward(self, examples: list[Example], number: int) -> list[Any]:
-        batch = self.task.collate(examples, self.model.config.pad_token_id or 0, np.random.default_rng((0, 0, number)))
+    def _forward(self, examples: list[Example]) -> list[Any]:
+        # What a task draws follows from the number of the batch, so that every evaluation draws the same.
+        rng = np.random.default_rng((0, 0, self._batches))
+        self._batches += 1
+        batch = self.task.collate(examples, self.model.config.pad_token_id or 0, rng)
         device = self.model.device
         inputs = {name: value.to(device) for name, value in batch.items() if name not in examples[0].targets}
         try:
@@ -86,7 +95,7 @@ class Runner:
             ) from error
         rows = self.task.outputs(output, batch, examples)
         if not all(np.isfinite(row).all() for row in rows):
-            raise NysformerError("the model's scores are not finite numbers: its weights are broken; train it again")
+            raise NotFinite("the model's scores are not finite numbers: its weights are broken; train it again")
         return rows
 
 

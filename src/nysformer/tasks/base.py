@@ -43,6 +43,7 @@ LossFunction: TypeAlias = Callable[..., Tensor]
 """(outputs, labels, num_items_in_batch=None) -> the loss, as transformers' Trainer calls it."""
 
 _SHOWN = 200
+_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,8 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
     pipeline_tag: ClassVar[str]
     """The Hugging Face hub's name of it."""
     model_class: ClassVar[type[NystromformerPreTrainedModel]]
+    head: ClassVar[str]
+    """What the model's head is called in messages."""
     answer_columns: ClassVar[Columns]
     """What a flat row of an answer holds, for CSV and Parquet; lists and maps become JSON."""
     mistake_columns: ClassVar[Columns]
@@ -200,7 +203,11 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
     @classmethod
     @abstractmethod
     def from_records(
-        cls, records: Iterable[Record], options: Mapping[str, Any], known: Task[Any, Any] | None = None
+        cls,
+        records: Iterable[Record],
+        options: Mapping[str, Any],
+        known: Task[Any, Any] | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
     ) -> Task[AnswerT, EncodingT]:
         """The task of labelled records: their label set and what follows from it.
 
@@ -209,6 +216,7 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
             options: settings of this kind of task, such as `problem_type`.
             known: the task of the model to begin with, where it is of this kind: the order of its labels is kept where
                 the records have the same ones.
+            tokenizer: of the model.
 
         Raises:
             NysformerError: records that no model can be trained on.
@@ -224,6 +232,16 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
     def config_fields(self) -> dict[str, Any]:
         """What a model of this task writes into its configuration. A head is kept where these are the same."""
         return {}
+
+    def why_new_head(self, known: Task[Any, Any]) -> str | None:
+        """Why the head of a model of the task `known` cannot be kept; None where it can.
+
+        Args:
+            known: of the same class.
+        """
+        if self.config_fields() == known.config_fields():
+            return None
+        return f"the model's labels are {_some(known.label_names)}; the documents have {_some(self.label_names)}"
 
     def prepare(self, model: NystromformerPreTrainedModel) -> None:
         """Begin with a new head: change its fresh weights where the labels ask for it."""
@@ -245,6 +263,10 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
         if balanced:
             raise NysformerError(f"class_weights: {self.name} has no classes to weigh; leave it out")
         return None
+
+    def stratum(self, record: Record) -> str:
+        """Where documents are held out, each stratum gives its share."""
+        return ""
 
     def categories(self, record: Record) -> Sequence[str]:
         """What a labelled record counts as in tables of the documents: its labels, for example."""
@@ -340,6 +362,10 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
     def flat(self, answer: AnswerT, *, top_k: int | None = None) -> dict[str, Any]:
         """The answer as cells of `flat_columns`."""
         return {name: _rounded(value) for name, value in answer.fields(top_k=top_k).items()}
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
 def place_of(record: Record, encoding: Encoding) -> dict[str, Any]:

@@ -23,11 +23,14 @@ from nysformer.data.tables import Columns
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForMaskedLM
 from nysformer.models.losses import IGNORED
-from nysformer.tasks.base import Answer, Encoding, Example, Metric, Task
+from nysformer.tasks.base import Answer, Encoding, Example, Metric, Task, place_of
 from nysformer.tasks.pieces import cut, tokens_read
 from nysformer.tasks.reading import Reading
 
-__all__ = ["MaskedLM", "MaskingOptions"]
+__all__ = ["Filled", "MaskedLM", "MaskingOptions"]
+
+_CANDIDATES = 5
+"""So many tokens are told of each mask token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,23 +56,45 @@ class MaskingOptions:
             raise NysformerError(f"mask_fraction: {self.mask_fraction} is not a share between 0 and 1")
 
 
-class MaskedLM(Task[Answer, Encoding]):
-    """Masked language modelling on plain documents.
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Filled(Answer):
+    """What stands behind the mask tokens of one document.
+
+    Attributes:
+        masks: of each mask token that is read, in order: candidates with their probabilities, the likeliest first.
+    """
+
+    masks: tuple[tuple[tuple[str, float], ...], ...]
+
+    def fields(self, *, top_k: int | None = None) -> dict[str, Any]:
+        return {
+            "masks": [
+                [{"token": token, "probability": share} for token, share in candidates[:top_k]]
+                for candidates in self.masks
+            ]
+        }
+
+
+class MaskedLM(Task[Filled, Encoding]):
+    """Masked language modelling on plain documents; a trained model fills in the mask tokens of a text.
 
     Args:
         masking: how tokens are masked.
+        tokenizer: names the tokens of answers; None for training alone.
     """
 
     name = "masked-lm"
     pipeline_tag = "fill-mask"
     model_class = NystromformerForMaskedLM
+    head = "masked language model"
     layouts = (Layout(Column("text", "the document")),)
     targets_per_token: ClassVar[bool] = True
-    answer_columns: ClassVar[Columns] = {}
+    answer_columns: ClassVar[Columns] = {"masks": "text"}
     mistake_columns: ClassVar[Columns] = {}
 
-    def __init__(self, masking: MaskingOptions) -> None:
+    def __init__(self, masking: MaskingOptions, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         self.masking = masking
+        self._tokenizer = tokenizer
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -81,13 +106,26 @@ class MaskedLM(Task[Answer, Encoding]):
 
     @classmethod
     def from_records(
-        cls, records: Iterable[Record], options: Mapping[str, Any], known: Task[Any, Any] | None = None
+        cls,
+        records: Iterable[Record],
+        options: Mapping[str, Any],
+        known: Task[Any, Any] | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
     ) -> MaskedLM:
-        return cls(MaskingOptions(**options))
+        """See `Task.from_records`.
+
+        Args:
+            options: `mask_fraction` and `whole_words`, see `MaskingOptions`.
+        """
+        if tokenizer is None:
+            raise NysformerError("masked-lm: masking needs the tokenizer; give it")
+        return cls(_masking(tokenizer, **options), tokenizer)
 
     @classmethod
     def from_config(cls, config: NystromformerConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> MaskedLM:
-        raise NysformerError("masked-lm: a masked language model is trained and evaluated, it gives no answers")
+        if tokenizer is None:
+            raise NysformerError("masked-lm: answers need the tokenizer; give it")
+        return cls(_masking(tokenizer), tokenizer)
 
     def texts(self, record: Record) -> list[str]:
         return [record.text]
@@ -97,12 +135,17 @@ class MaskedLM(Task[Answer, Encoding]):
     ) -> Encoding:
         (document,) = tokens
         pieces = cut(record.text, document, encoder.frame(), reading, encoder.max_length)
-        words = np.asarray(document.words, dtype=np.int64)
+        words = np.asarray(document.words if labelled else [], dtype=np.int64)
         return Encoding(
             examples=[
-                Example(piece.input_ids, targets={"words": piece.spread(words, -1).tolist()}) for piece in pieces
+                Example(
+                    piece.input_ids,
+                    piece.token_type_ids,
+                    {"words": piece.spread(words, -1).tolist()} if labelled else {},
+                )
+                for piece in pieces
             ],
-            length=len(document.ids) + len(encoder.frame()),
+            length=encoder.frame().length(document.ids),
             truncated=tokens_read(pieces) < len(document.ids),
             unknown=document.unknown,
         )
@@ -110,7 +153,12 @@ class MaskedLM(Task[Answer, Encoding]):
     def collate(
         self, examples: Sequence[Example], pad_token_id: int, rng: np.random.Generator | None = None
     ) -> dict[str, Tensor]:
-        """A batch with masked `input_ids` and `labels`, the tokens that were masked and -100 elsewhere."""
+        """A batch with masked `input_ids` and `labels`, the tokens that were masked and -100 elsewhere.
+
+        Examples without targets come as they are, for `decode`.
+        """
+        if not examples[0].targets:
+            return super().collate(examples, pad_token_id)
         if rng is None:
             raise ValueError("masking draws tokens: pass rng, seeded by (seed, epoch, batch)")
         batch = super().collate(examples, pad_token_id)
@@ -146,7 +194,14 @@ class MaskedLM(Task[Answer, Encoding]):
         return np.where(chosen & (fate >= 0.9), random, masked), labels
 
     def outputs(self, output: Any, batch: Mapping[str, Tensor], examples: Sequence[Example]) -> list[Any]:
-        """Per example: masked tokens, how many are predicted right, and their summed cross-entropy."""
+        """Per example: masked tokens, how many are predicted right, and their summed cross-entropy.
+
+        Without targets: an array (masks, K, 2) of the likeliest tokens and their logarithmic probabilities.
+        """
+        if "labels" not in batch:
+            return [
+                self._candidates(logits, ids) for logits, ids in zip(output.logits, batch["input_ids"], strict=True)
+            ]
         counts = []
         for logits, labels in zip(output.logits, batch["labels"].to(output.logits.device), strict=True):
             asked = labels != IGNORED
@@ -155,10 +210,27 @@ class MaskedLM(Task[Answer, Encoding]):
             counts.append((len(truth), int((picked.argmax(dim=-1) == truth).sum()), float(loss)))
         return counts
 
-    def decode(self, record: Record, encoding: Encoding, outputs: Sequence[Any]) -> Answer:
-        raise NysformerError("masked-lm: a masked language model gives no answers; fine-tune it for a task first")
+    def _candidates(self, logits: Tensor, ids: Tensor) -> NDArray[np.float64]:
+        asked = (ids == self.masking.mask_token_id).to(logits.device)
+        best = logits[asked].float().log_softmax(dim=-1).topk(min(_CANDIDATES, logits.shape[-1]))
+        return torch.stack([best.indices.double(), best.values.double()], dim=-1).cpu().numpy()
 
-    def mistake(self, record: Record, answer: Answer) -> dict[str, Any] | None:
+    def decode(self, record: Record, encoding: Encoding, outputs: Sequence[Any]) -> Filled:
+        """The likeliest tokens behind each mask token; none of labelled records, which are masked only to be measured.
+
+        Windows that overlap give a mask token that both read twice; the reading of a masked text should be whole.
+        """
+        if any(example.targets for example in encoding.examples):
+            return Filled(**place_of(record, encoding), masks=())
+        assert self._tokenizer is not None
+        masks = tuple(
+            tuple((str(self._tokenizer.convert_ids_to_tokens(int(token))), math.exp(share)) for token, share in ranked)
+            for output in outputs
+            for ranked in output
+        )
+        return Filled(**place_of(record, encoding), masks=masks)
+
+    def mistake(self, record: Record, answer: Filled) -> dict[str, Any] | None:
         return None
 
     def measure(self) -> MaskedMeasure:
@@ -189,3 +261,14 @@ class MaskedMeasure:
             "perplexity": math.exp(min(loss, 700.0)),
             "accuracy": self.right / count,
         }
+
+
+def _masking(tokenizer: PreTrainedTokenizerBase, **options: Any) -> MaskingOptions:
+    if tokenizer.mask_token_id is None:
+        raise NysformerError("masked-lm: the tokenizer has no mask token; take another, or add one: [MASK]")
+    return MaskingOptions(
+        mask_token_id=tokenizer.mask_token_id,
+        vocab_size=len(tokenizer),
+        special_ids=frozenset(tokenizer.all_special_ids),
+        **options,
+    )

@@ -65,6 +65,7 @@ class MultipleChoice(Task[Choice, Encoding]):
     name = "multiple-choice"
     pipeline_tag = "multiple-choice"
     model_class = NystromformerForMultipleChoice
+    head = "multiple choice"
     layouts = (
         Layout(
             Column("context", "the document"),
@@ -81,7 +82,11 @@ class MultipleChoice(Task[Choice, Encoding]):
 
     @classmethod
     def from_records(
-        cls, records: Iterable[Record], options: Mapping[str, Any], known: Task[Any, Any] | None = None
+        cls,
+        records: Iterable[Record],
+        options: Mapping[str, Any],
+        known: Task[Any, Any] | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
     ) -> MultipleChoice:
         first: tuple[int, str] | None = None
         for record in records:
@@ -119,7 +124,7 @@ class MultipleChoice(Task[Choice, Encoding]):
             examples.append(Example([ids for ids, _ in rows], types if flat else None, targets))
         return Encoding(
             examples=examples,
-            length=len(document.ids) + len(longest),
+            length=longest.length(document.ids),
             truncated=tokens_read(pieces) < len(document.ids),
             unknown=document.unknown,
         )

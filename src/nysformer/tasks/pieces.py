@@ -60,12 +60,11 @@ def cut(text: str, tokens: Tokens, frame: Frame, reading: Reading, longest: int)
     Raises:
         NysformerError: no room is left beside the frame.
     """
-    window = longest if reading.window is None else min(reading.window, longest)
-    room = window - len(frame)
+    room = longest - len(frame)
     if room < 1:
         raise NysformerError(
-            f"max_length: {window} tokens leave no room beside {len(frame)} others (special tokens and what is asked); "
-            "give more"
+            f"max_length: {longest} tokens leave no room beside {len(frame)} others (special tokens and what is "
+            "asked); give more"
         )
     if reading.strategy == "key-sentences" and len(tokens.ids) > room:
         chosen = [central_ranges(text, tokens.offsets, room)]

@@ -101,6 +101,7 @@ class QuestionAnswering(Task[TextAnswer, ContextEncoding]):
     name = "question-answering"
     pipeline_tag = "question-answering"
     model_class = NystromformerForQuestionAnswering
+    head = "question answering"
     layouts = (
         Layout(
             Column("context", "the document"),
@@ -128,7 +129,11 @@ class QuestionAnswering(Task[TextAnswer, ContextEncoding]):
 
     @classmethod
     def from_records(
-        cls, records: Iterable[Record], options: Mapping[str, Any], known: Task[Any, Any] | None = None
+        cls,
+        records: Iterable[Record],
+        options: Mapping[str, Any],
+        known: Task[Any, Any] | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
     ) -> QuestionAnswering:
         return cls()
 
@@ -159,7 +164,7 @@ class QuestionAnswering(Task[TextAnswer, ContextEncoding]):
                 )
                 for piece in pieces
             ],
-            length=len(document.ids) + len(frame),
+            length=frame.length(document.ids),
             truncated=tokens_read(pieces) < len(document.ids),
             unknown=document.unknown,
             context=context,

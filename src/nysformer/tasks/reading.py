@@ -34,29 +34,25 @@ class Reading:
     """How documents that do not fit are read.
 
     Attributes:
-        strategy: "whole" reads as many tokens as the model has positions for; "head", "tail", "head+tail" and
-            "key-sentences" read one piece of at most `window` tokens; "windows" reads all of the document in
-            overlapping pieces of `window` tokens.
-        window: tokens per piece, special tokens included; None for as many as the model can read.
+        strategy: "whole" and "head" read a piece from the beginning, "tail" one from the end, "head+tail" one of both
+            halves, "key-sentences" one of the most central sentences; "windows" reads all of the document in
+            overlapping pieces. A piece has at most `max_length` tokens, which is told where documents are encoded.
         overlap: the share of a window that the next one repeats; for "windows" only.
 
     Raises:
-        NysformerError: an unknown strategy, a window below 1, or an overlap outside [0, 1).
+        NysformerError: an unknown strategy, or an overlap outside [0, 1).
 
     Example:
-        >>> Reading(strategy="windows", window=512).overlap
+        >>> Reading(strategy="windows").overlap
         0.25
     """
 
     strategy: Strategy = "whole"
-    window: int | None = None
     overlap: float = 0.25
 
     def __post_init__(self) -> None:
         if self.strategy not in STRATEGIES:
             raise NysformerError(f"reading: {self.strategy!r} is unknown; choose one of {', '.join(STRATEGIES)}")
-        if self.window is not None and self.window < 1:
-            raise NysformerError(f"window: {self.window} tokens hold nothing; give at least 1")
         if not 0 <= self.overlap < 1:
             raise NysformerError(f"overlap: {self.overlap} is not a share from 0 to below 1")
 

@@ -103,6 +103,7 @@ class SequenceClassification(Task[Prediction, Encoding]):
     name = "sequence-classification"
     pipeline_tag = "text-classification"
     model_class = NystromformerForSequenceClassification
+    head = "classification"
     layouts = (_layout(None),)
     answer_columns: ClassVar[Columns] = {
         "label": "text",
@@ -157,7 +158,11 @@ class SequenceClassification(Task[Prediction, Encoding]):
 
     @classmethod
     def from_records(
-        cls, records: Iterable[Record], options: Mapping[str, Any], known: Task[Any, Any] | None = None
+        cls,
+        records: Iterable[Record],
+        options: Mapping[str, Any],
+        known: Task[Any, Any] | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
     ) -> SequenceClassification:
         """See `Task.from_records`.
 
@@ -192,7 +197,7 @@ class SequenceClassification(Task[Prediction, Encoding]):
             )
         labels = sorted(names, key=int) if all(map(_is_integer, names)) else sorted(names)
         if isinstance(known, SequenceClassification) and set(map(_normal, known.labels)) == set(labels):
-            labels = list(known.labels)
+            labels = list(map(_normal, known.labels))
         return cls(labels, problem)
 
     @classmethod
@@ -209,6 +214,13 @@ class SequenceClassification(Task[Prediction, Encoding]):
             "label2id": {name: index for index, name in enumerate(self.labels)},
             "problem_type": self.problem_type,
         }
+
+    def why_new_head(self, known: Task[Any, Any]) -> str | None:
+        assert isinstance(known, SequenceClassification)
+        if known.problem_type != self.problem_type:
+            return f"the model's head is for {known.problem_type.replace('_', ' ')}"
+        same = self.problem_type == REGRESSION or list(map(_normal, known.labels)) == self.labels
+        return None if same and len(known.labels) == len(self.labels) else super().why_new_head(known)
 
     def prepare(self, model: NystromformerPreTrainedModel) -> None:
         """Begin a regression at the mean of the documents' numbers, in steps of their spread."""
@@ -251,6 +263,9 @@ class SequenceClassification(Task[Prediction, Encoding]):
     def _standardized_loss(self, outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
         return (((outputs.logits.float().squeeze(-1) - labels) / self.spread) ** 2).mean()
 
+    def stratum(self, record: Record) -> str:
+        return self.categories(record)[0] if self.problem_type == SINGLE_LABEL else ""
+
     def categories(self, record: Record) -> Sequence[str]:
         return () if self.problem_type == REGRESSION else [self.labels[number] for number in self._numbers(record)]
 
@@ -279,7 +294,7 @@ class SequenceClassification(Task[Prediction, Encoding]):
         targets = {"labels": self._target(record)} if labelled else {}
         return Encoding(
             examples=[Example(piece.input_ids, piece.token_type_ids, targets) for piece in pieces],
-            length=len(document.ids) + len(frame),
+            length=frame.length(document.ids),
             truncated=tokens_read(pieces) < len(document.ids),
             unknown=document.unknown,
         )

@@ -137,6 +137,7 @@ class TokenClassification(Task[Entities, TokenEncoding]):
     name = "token-classification"
     pipeline_tag = "token-classification"
     model_class = NystromformerForTokenClassification
+    head = "token classification"
     layouts = (
         Layout(
             Column("tokens", "list of words", nested=True),
@@ -172,7 +173,11 @@ class TokenClassification(Task[Entities, TokenEncoding]):
 
     @classmethod
     def from_records(
-        cls, records: Iterable[Record], options: Mapping[str, Any], known: Task[Any, Any] | None = None
+        cls,
+        records: Iterable[Record],
+        options: Mapping[str, Any],
+        known: Task[Any, Any] | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
     ) -> TokenClassification:
         found: set[str] = set()
         for record in records:
@@ -225,7 +230,7 @@ class TokenClassification(Task[Entities, TokenEncoding]):
                 )
                 for piece in pieces
             ],
-            length=len(document.ids) + len(encoder.frame()),
+            length=encoder.frame().length(document.ids),
             truncated=tokens_read(pieces) < len(document.ids),
             unknown=document.unknown,
             text=text,

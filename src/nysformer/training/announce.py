@@ -33,21 +33,21 @@ def announce(console: Console, corpus: Corpus, logs: Mapping[str, ReadLog], new_
     for part, log in logs.items():
         for line in log.lines():
             say(f"{_PARTS[part]}: {line}")
-    console.print(label_table_of(corpus))
-    hidden = len(corpus.labels) - _MOST_ROWS
-    if hidden > 0:
-        say(f"and {hidden:,} more labels")
+    labels = corpus.task.label_names
+    if labels:
+        console.print(label_table_of(corpus))
+    if len(labels) > _MOST_ROWS:
+        say(f"and {len(labels) - _MOST_ROWS:,} more labels")
     if new_head is not None:
         say(f"new head: {new_head}")
 
 
 def label_table_of(corpus: Corpus) -> Table:
     """The labels in the order of the model's outputs, with their training and validation documents; at most 30."""
-    counts = corpus.as_json()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("label", overflow="ellipsis", no_wrap=True)
     for heading in _PARTS.values():
         table.add_column(heading, justify="right")
-    for label in corpus.labels[:_MOST_ROWS]:
-        table.add_row(Text(label), *(f"{counts[part]['labels'][label]:,}" for part in _PARTS))
+    for label in corpus.task.label_names[:_MOST_ROWS]:
+        table.add_row(Text(label), *(f"{corpus.parts[part].labels[label]:,}" for part in _PARTS))
     return table

@@ -1,20 +1,16 @@
 """A run's options in the terms of transformers' Trainer."""
 
 import math
-from typing import Any
 
-import numpy as np
 import torch
-from sklearn.utils.class_weight import compute_class_weight
 from transformers import TrainingArguments
 
 from nysformer.errors import NysformerError
-from nysformer.training.corpus import Corpus
+from nysformer.tasks.base import Metric
 from nysformer.training.folder import RunFolder
 from nysformer.training.options import FinetuneOptions
-from nysformer.training.trainer import weighted_loss
 
-__all__ = ["loss_of", "steps_of", "training_arguments"]
+__all__ = ["steps_of", "training_arguments"]
 
 _DEFAULT_EPOCHS = 3.0
 
@@ -27,9 +23,9 @@ def steps_of(options: FinetuneOptions, steps_an_epoch: int) -> int:
 
 
 def training_arguments(
-    options: FinetuneOptions, folder: RunFolder, steps: int, steps_an_epoch: int
+    options: FinetuneOptions, folder: RunFolder, metric: Metric, steps: int, steps_an_epoch: int
 ) -> TrainingArguments:
-    """The arguments of a run of `steps` steps.
+    """The arguments of a run of `steps` steps, whose best checkpoint is chosen by `metric`.
 
     Raises:
         NysformerError: several processes were started.
@@ -50,8 +46,8 @@ def training_arguments(
         save_strategy="steps",
         save_steps=every,
         save_total_limit=2,
-        metric_for_best_model=options.best_metric,
-        greater_is_better=options.best_metric != "loss",
+        metric_for_best_model=metric.key,
+        greater_is_better=metric.greater_is_better,
         logging_steps=options.log_every,
         logging_nan_inf_filter=False,
         include_num_input_tokens_seen="non_padding",
@@ -65,12 +61,3 @@ def training_arguments(
             f"fine-tuning runs in one process, not in {arguments.world_size}; start it without a launcher"
         )
     return arguments
-
-
-def loss_of(options: FinetuneOptions, corpus: Corpus) -> Any:
-    """A loss weighed by label, or None for the model's own."""
-    if options.class_weights is None:
-        return None
-    labels = corpus.parts["train"]["labels"][:]
-    weights = compute_class_weight("balanced", classes=np.arange(len(corpus.labels)), y=labels)
-    return weighted_loss(torch.tensor(weights, dtype=torch.float32))

@@ -2,44 +2,46 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from nysformer.tasks.base import Metric
 from nysformer.training.folder import RunFolder
 from nysformer.training.schedule import Schedule
 from nysformer.training.trainer import Evaluation
 
 __all__ = ["EarlyStopping", "ProgressBar", "RunKeeper", "evaluations_since_best", "history"]
 
-_KEPT = ("loss", "learning_rate", "grad_norm", "eval_loss", "eval_accuracy", "eval_macro_f1")
+_KEPT = ("loss", "learning_rate", "grad_norm")
 
 
 def history(state: TrainerState) -> Iterator[dict[str, Any]]:
     """The training curve: `step`, `epoch`, `tokens` and `seconds` so far, and loss and learning rate or evaluation."""
     for entry in state.log_history:
-        kept = {name: entry[name] for name in _KEPT if name in entry}
+        kept = {name: value for name, value in entry.items() if name in _KEPT or name.startswith("eval_")}
         if kept:
             place = {"step": entry["step"], "epoch": entry["epoch"], "tokens": entry["num_input_tokens_seen"]}
             yield {**place, "seconds": entry["seconds"], **kept}
 
 
-def evaluations_since_best(log_history: Iterable[Mapping[str, Any]], metric: str) -> int:
+def evaluations_since_best(log_history: Iterable[Mapping[str, Any]], metric: Metric) -> int:
     """How many evaluations followed the best one; an equal one is not better.
 
     Args:
         log_history: of the trainer's state.
-        metric: "loss", of which less is better, or another of the evaluation's metrics, of which more is.
+        metric: that is compared.
 
     Example:
-        >>> evaluations_since_best([{"eval_accuracy": value} for value in (0.5, 0.7, 0.7, 0.6)], "accuracy")
+        >>> history = [{"eval_accuracy": value} for value in (0.5, 0.7, 0.7, 0.6)]
+        >>> evaluations_since_best(history, Metric("accuracy", "accuracy"))
         2
     """
-    sign = -1 if metric == "loss" else 1
-    values = [sign * entry[f"eval_{metric}"] for entry in log_history if f"eval_{metric}" in entry]
+    sign = 1 if metric.greater_is_better else -1
+    values = [sign * entry[f"eval_{metric.key}"] for entry in log_history if f"eval_{metric.key}" in entry]
     values = [-math.inf if math.isnan(value) else value for value in values]
     return len(values) - 1 - values.index(max(values)) if values else 0
 
@@ -54,7 +56,7 @@ class EarlyStopping(TrainerCallback):
         metric: see `evaluations_since_best`.
     """
 
-    def __init__(self, patience: int, metric: str) -> None:
+    def __init__(self, patience: int, metric: Metric) -> None:
         self.patience = patience
         self.metric = metric
 
@@ -101,8 +103,9 @@ class RunKeeper(TrainerCallback):
 class ProgressBar(TrainerCallback):
     """One bar: how far, how fast in real tokens, how long still; evaluations are lines above it."""
 
-    def __init__(self, console: Console, schedule: Schedule) -> None:
+    def __init__(self, console: Console, schedule: Schedule, metrics: Sequence[Metric]) -> None:
         self.schedule = schedule
+        self.metrics = metrics
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -150,10 +153,10 @@ class ProgressBar(TrainerCallback):
         """Show the loss, or print an evaluation."""
         if logs and "loss" in logs:
             self.bar.update(self.task, loss=f"{logs['loss']:.3f}")
-        elif logs and "eval_loss" in logs:
+        elif logs and f"eval_{self.metrics[0].key}" in logs:
+            values = ", ".join(f"{metric.title} {logs[f'eval_{metric.key}']:.3f}" for metric in self.metrics)
             self.bar.console.print(
-                f"step {state.global_step:,} (epoch {state.epoch:.2f}): validation loss {logs['eval_loss']:.3f}, "
-                f"accuracy {logs['eval_accuracy']:.3f}, macro-F1 {logs['eval_macro_f1']:.3f}",
+                f"step {state.global_step:,} (epoch {state.epoch:.2f}): validation {values}",
                 highlight=False,
                 soft_wrap=True,
             )

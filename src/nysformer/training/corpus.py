@@ -1,141 +1,179 @@
-"""Training and validation documents of a run, as token ids and label indices."""
+"""Training and validation documents of a run: what they are, what is trained on, what is held out."""
+
+from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
-import datasets
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from nysformer.data.documents import load_documents
+from nysformer.data.documents import Documents, load_documents
+from nysformer.data.framing import Encoder
 from nysformer.data.groups import near_duplicate_groups
 from nysformer.data.holdout import Holdout, hold_out
 from nysformer.data.reader import ReadLog
-from nysformer.data.tokens import encode_labels, label_table, tokenize
+from nysformer.data.records import Record, RecordError
 from nysformer.errors import NysformerError
+from nysformer.tasks.base import Encoding, Example, Task
+from nysformer.tasks.encode import encode_records
+from nysformer.tasks.reading import Reading
+from nysformer.tasks.registry import task_class
+from nysformer.training.examples import Examples, store_examples
 from nysformer.training.options import FinetuneOptions
 
-__all__ = ["Corpus", "Documents", "build_corpus", "read_documents"]
+__all__ = ["Corpus", "Part", "RunDocuments", "build_corpus", "read_documents"]
+
+_TOGETHER = 64
+"""Documents that are tokenized in one call."""
 
 
-class Documents(NamedTuple):
-    """Texts with the columns `text`, `labels` and `source`; no validation documents where a share is held out.
+@dataclass(frozen=True)
+class RunDocuments:
+    """What a run was given, read.
 
     Attributes:
-        train: training documents, with a column `group` where the run has a `group_column`.
-        valid: validation documents.
-        labels: the labels' names, in the order of their indices.
+        task: of the training documents.
+        train: training documents.
+        valid: validation documents; None where a share of the others is held out.
         logs: what reading "train" and "valid" met.
     """
 
-    train: datasets.Dataset
-    valid: datasets.Dataset | None
-    labels: list[str]
-    logs: dict[str, ReadLog] = {}  # noqa: RUF012  # never changed
+    task: Task[Any, Any]
+    train: Documents
+    valid: Documents | None
+    logs: dict[str, ReadLog] = field(default_factory=dict)
+
+
+@dataclass
+class Part:
+    """What one part of the documents holds, counted as it is encoded.
+
+    Attributes:
+        tokens: that are read, special ones included.
+        truncated: documents of which something is not read.
+        labels: documents by category (see `Task.categories`).
+        lengths: tokens of each document before any cut.
+        targets: of each document, for the fingerprint.
+    """
+
+    tokens: int = 0
+    truncated: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
+    lengths: array[int] = field(default_factory=lambda: array("q"))
+    targets: bytearray = field(default_factory=bytearray)
+
+    def add(self, encoding: Encoding, categories: Sequence[str]) -> None:
+        """Count one document."""
+        self.tokens += sum(example.num_tokens for example in encoding.examples)
+        self.truncated += encoding.truncated
+        self.labels.update(categories)
+        self.lengths.append(encoding.length)
+        self.targets += _target_bytes(encoding.examples)
+
+    def as_json(self, names: Sequence[str]) -> dict[str, Any]:
+        """What `run.json` says of it; `names` are all labels there may be."""
+        counts = {"documents": len(self.lengths), "tokens": self.tokens, "truncated": self.truncated}
+        return counts | {"labels": {name: self.labels[name] for name in names}}
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents with the columns `input_ids`, `length`, `truncated`, `labels` and `source`.
+    """What a run trains on and is measured by.
 
     Attributes:
-        parts: "train" and "valid".
-        labels: their names, in the order of their indices.
-        max_length: tokens to which a longer document was cut.
+        task: knows the labels.
+        encoder: of the model's tokenizer, with the tokens that are read at a time.
+        reading: how a document that does not fit is read.
+        train: examples to train on.
+        valid: documents to measure by.
+        parts: what "train" and "valid" hold.
         notes: what the user should know of the held-out share, line by line.
     """
 
-    parts: dict[str, datasets.Dataset]
-    labels: list[str]
-    max_length: int
+    task: Task[Any, Any]
+    encoder: Encoder
+    reading: Reading
+    train: Examples
+    valid: Documents
+    parts: dict[str, Part]
     notes: list[str] = field(default_factory=list)
 
-    def lengths(self, part: str) -> list[int]:
-        """Tokens of each document after the cut."""
-        return [min(length, self.max_length) for length in self.parts[part]["length"]]
+    @property
+    def max_length(self) -> int:
+        """Tokens that are read at a time."""
+        return self.encoder.max_length
 
-    @cached_property
-    def truncated(self) -> dict[str, int]:
-        """How many documents of each part were cut."""
-        return {name: sum(part["truncated"]) for name, part in self.parts.items()}
-
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """Of the labels' names and every document's length and label, in order."""
-        digest = hashlib.sha256("\n".join(self.labels).encode())
+        """Of the labels' names and every document's length and target, in order."""
+        digest = hashlib.sha256("\n".join(self.task.label_names).encode())
         for part in self.parts.values():
-            for column in ("length", "labels"):
-                digest.update(np.asarray(part[column], dtype=np.int64).tobytes())
+            digest.update(np.asarray(part.lengths, dtype=np.int64).tobytes())
+            digest.update(part.targets)
         return digest.hexdigest()
 
     def as_json(self) -> dict[str, Any]:
         """What `run.json` says of the documents."""
-        parts: dict[str, Any] = {}
-        for name, part in self.parts.items():
-            counts = np.bincount(part["labels"], minlength=len(self.labels)).tolist()
-            parts[name] = {
-                "documents": len(part),
-                "tokens": sum(self.lengths(name)),
-                "truncated": self.truncated[name],
-                "labels": dict(zip(self.labels, counts, strict=True)),
-            }
+        parts = {name: part.as_json(self.task.label_names) for name, part in self.parts.items()}
         return {**parts, "max_length": self.max_length, "fingerprint": self.fingerprint}
 
     def summary(self) -> list[str]:
         """A line for the user on each part, and the notes."""
         parts = [
-            f"{words}: {len(self.parts[name]):,} documents, {sum(self.lengths(name)):,} tokens, "
-            f"{self.truncated[name]:,} documents cut to {self.max_length:,} tokens"
+            f"{words}: {len(self.parts[name].lengths):,} documents, {self.parts[name].tokens:,} tokens, "
+            f"{self.parts[name].truncated:,} documents cut to {self.max_length:,} tokens"
             for name, words in (("train", "training"), ("valid", "validation"))
         ]
         return [*self.notes, *parts]
 
 
-def read_documents(options: FinetuneOptions, known: Sequence[str] = ()) -> Documents:
-    """Read the files of a run.
+def read_documents(
+    options: FinetuneOptions,
+    known: Task[Any, Any] | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> RunDocuments:
+    """Read the documents of a run.
 
     Args:
         options: of the run.
-        known: the labels of the model's head, whose order is kept where the training documents have the same ones.
+        known: the task of the model to begin with, if it is of the same kind: the order of its labels is kept where the
+            training documents have the same ones.
+        tokenizer: of that model.
 
     Raises:
         NysformerError: documents or labels are unusable.
     """
+    kind = task_class(options.task)
+    settings = {"problem_type": options.problem_type}
+    layouts = kind.layouts_for(settings)
     logs = {"train": ReadLog()}
-    train = _read(options.train, options, logs["train"])
-    labels = label_table(train)
-    if len(labels) < 2:
-        raise NysformerError(
-            f"train: every document has the same label ({labels[0]}); give at least two labels, and where "
-            "folders further down are the labels, name the folder that holds those, or label_from='parent'"
-        )
-    if set(labels) == set(known):
-        labels = list(known)
+    train = load_documents(options.train, options.read_options(), layouts, labelled=True, log=logs["train"])
+    task = kind.from_records(train, settings, known, tokenizer)
     valid = None
     if options.valid:
         logs["valid"] = ReadLog()
-        valid = encode_labels(_read(options.valid, options, logs["valid"]), labels)
-    return Documents(encode_labels(train, labels), valid, labels, logs)
-
-
-def _read(sources: Sequence[str], options: FinetuneOptions, log: ReadLog) -> datasets.Dataset:
-    documents = load_documents(sources, options.reading(), labelled=True, log=log)
-    return documents.as_dataset(labelled=True, grouped=options.group_column is not None)
+        valid = load_documents(
+            options.valid, options.read_options(), task.own_layouts, labelled=True, log=logs["valid"]
+        )
+    return RunDocuments(task, train, valid, logs)
 
 
 def build_corpus(
-    documents: Documents, options: FinetuneOptions, tokenizer: PreTrainedTokenizerBase, longest: int
+    documents: RunDocuments, options: FinetuneOptions, tokenizer: PreTrainedTokenizerBase, longest: int
 ) -> Corpus:
-    """Tokenize and cut the documents of a run, and hold validation documents out where none are given.
+    """Encode the documents of a run, and hold validation documents out where none are given.
 
     Args:
         documents: from `read_documents`.
         options: of the run.
         tokenizer: of its model.
-        longest: tokens its model can read.
+        longest: tokens its model can read at a time.
 
     Raises:
         NysformerError: `max_length` is beyond `longest`; a document has no tokens; no share can be held out.
@@ -146,36 +184,66 @@ def build_corpus(
             f"max_length: {max_length} tokens are more than the {longest} positions of {options.model}; lower it, or "
             "extend the model first with model.extend_positions"
         )
-    notes = []
-    train = tokenize(documents.train, tokenizer, max_length)
-    if documents.valid is None:
-        split = _hold_out(documents.train, documents.labels, options)
-        valid = train.select(split.valid)
-        train = train.select(split.train)
-        notes = split.notes
-    else:
-        valid = tokenize(documents.valid, tokenizer, max_length)
-    parts = {"train": train, "valid": valid}
-    if options.group_column is not None:
-        parts = {name: part.remove_columns("group") for name, part in parts.items()}
-    return Corpus(parts, documents.labels, max_length, notes)
+    encoder = Encoder(tokenizer, max_length)
+    reading = Reading(strategy=options.reading, overlap=options.overlap).on_side(tokenizer.truncation_side)
+    task, train, valid, notes = documents.task, documents.train, documents.valid, []
+    if valid is None:
+        split = _hold_out(train, task, options)
+        train, valid, notes = train.select(split.train.tolist()), train.select(split.valid.tolist()), split.notes
+    parts = {"train": Part(), "valid": Part()}
+    examples = store_examples(_examples(train, task, encoder, reading, parts["train"]))
+    for _ in _examples(valid, task, encoder, reading, parts["valid"]):
+        pass  # counted, and every label looked at before the training; the documents are encoded as they are measured
+    return Corpus(task, encoder, reading, examples, valid, parts, notes)
 
 
-def _hold_out(documents: datasets.Dataset, names: list[str], options: FinetuneOptions) -> Holdout:
-    """Which documents to hold out, of those with their texts."""
+def _examples(
+    documents: Documents, task: Task[Any, Any], encoder: Encoder, reading: Reading, part: Part
+) -> Iterator[Example]:
+    """The examples of labelled documents, each of which is counted in `part`."""
+    for records in _chunks(documents):
+        encodings = encode_records(records, task, encoder, reading, labelled=True)
+        for record, encoding in zip(records, encodings, strict=True):
+            if isinstance(encoding, RecordError):
+                raise NysformerError(f"{encoding}; fix or remove it")
+            part.add(encoding, task.categories(record))
+            yield from encoding.examples
+
+
+def _chunks(documents: Documents) -> Iterator[list[Record]]:
+    chunk: list[Record] = []
+    for record in documents:
+        chunk.append(record)
+        if len(chunk) == _TOGETHER:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _target_bytes(examples: Sequence[Example]) -> bytes:
+    """Targets for a fingerprint: small whole numbers as they are, anything else as a digest."""
+    values = [value for example in examples for value in example.targets.values()]
+    if all(isinstance(value, int) for value in values):
+        return np.asarray(values, dtype=np.int64).tobytes()
+    return hashlib.sha256(json.dumps(values).encode()).digest()
+
+
+def _hold_out(documents: Documents, task: Task[Any, Any], options: FinetuneOptions) -> Holdout:
+    """Which documents to hold out."""
     groups = None
     if options.group_column is not None or options.group_near_duplicates:
-        own = [f"document {place}" for place in range(len(documents))]
-        if options.group_column is not None:
-            keys = [
-                alone if group is None else f"group {group}"
-                for alone, group in zip(own, documents["group"], strict=True)
-            ]
-        else:
-            keys = own
+        keys = [
+            f"document {place}" if group is None else f"group {group}" for place, group in enumerate(documents.groups)
+        ]
         if options.group_near_duplicates:
-            groups = near_duplicate_groups(documents["text"], keys)
+            groups = near_duplicate_groups([record.text for record in documents], keys)
         else:
             groups = np.unique(keys, return_inverse=True)[1]
     assert options.valid_share is not None
-    return hold_out(documents["labels"], names, options.valid_share, groups=groups, seed=options.seed)
+    strata = [task.stratum(record) for record in documents]
+    names = [name for name in task.label_names if name in set(strata)] or [""]
+    number = {name: place for place, name in enumerate(names)}
+    return hold_out(
+        [number[stratum] for stratum in strata], names, options.valid_share, groups=groups, seed=options.seed
+    )

@@ -1,9 +1,9 @@
 """Fine-tuning of a sequence classifier, from files to a run folder that is a model folder."""
 
-import itertools
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,6 @@ import torch
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 from transformers import (
-    DataCollatorWithPadding,
     PreTrainedTokenizerBase,
     PrinterCallback,
     TrainerState,
@@ -25,13 +24,15 @@ from nysformer.data.batches import TokenBudgetBatchSampler
 from nysformer.data.quiet import no_progress_bars
 from nysformer.errors import NysformerError
 from nysformer.files.locks import lock_folder
-from nysformer.models import NystromformerForSequenceClassification
+from nysformer.models import NystromformerPreTrainedModel
 from nysformer.ops import ProductBackend, can_pack, product_backend, use_product_backend
+from nysformer.tasks.base import Metric, Task
+from nysformer.tasks.registry import task_class
 from nysformer.training.announce import announce
-from nysformer.training.arguments import loss_of, steps_of, training_arguments
+from nysformer.training.arguments import steps_of, training_arguments
 from nysformer.training.callbacks import EarlyStopping, ProgressBar, RunKeeper, evaluations_since_best, history
 from nysformer.training.card import CARD, write_run_card
-from nysformer.training.corpus import Corpus, build_corpus, read_documents
+from nysformer.training.corpus import Corpus, RunDocuments, build_corpus, read_documents
 from nysformer.training.folder import RunFolder
 from nysformer.training.head import load_with_head, read_head
 from nysformer.training.memory import returned_memory
@@ -46,7 +47,7 @@ _PACKAGES = ("nysformer", "torch", "transformers", "accelerate", "datasets")
 
 
 def finetune(options: FinetuneOptions, *, console: Console | None = None) -> FinetuneResult:
-    """Fine-tune a Nyströmformer to classify documents; the best checkpoint becomes the model in `options.output`.
+    """Fine-tune a Nyströmformer for a task on documents; the best checkpoint becomes the model in `options.output`.
 
     The folder holds `model.safetensors`, `config.json` with the label names, the tokenizer, `metrics.json` (the
     validation documents at the best checkpoint), `history.jsonl` (the training curve), `README.md` (a model card),
@@ -54,8 +55,8 @@ def finetune(options: FinetuneOptions, *, console: Console | None = None) -> Fin
     to resume from). Every file is whole at any moment: a killed run is resumed with `resume`, one that is complete
     only writes its outcome again. While the run lasts, the folder is locked against other runs.
 
-    Where the model has a trained head of the documents' labels, the run goes on with it, in its order of the labels;
-    where it has not, the head is new, and the console says why.
+    Where the model has a trained head for the task and the documents' labels, the run goes on with it, in its order of
+    the labels; where it has not, the head is new, and the console says why.
 
     Args:
         options: see `FinetuneOptions`.
@@ -98,10 +99,14 @@ def _run(options: FinetuneOptions, folder: RunFolder, console: Console) -> Finet
     source = str(last[0]) if last else options.model
     check_model(source, hub=True)
     tokenizer = load_tokenizer(source)
-    head = read_head(source)
-    documents = read_documents(options, known=head.labels)
+    head = read_head(source, task_class(options.task), tokenizer)
+    documents = read_documents(options, head.known, tokenizer)
+    metric = _best_metric(documents.task, options.best_metric)
+    options = replace(options, best_metric=metric.key)
+    if before is not None:
+        options.check_resumable(before.get("options", {}))
     set_seed(options.seed)  # of the new head
-    model, new_head = load_with_head(source, head, documents.labels)
+    model, new_head = load_with_head(source, head, documents.task)
     _check_vocabulary(source, model, tokenizer)
     corpus = build_corpus(documents, options, tokenizer, model.config.max_position_embeddings)
     if before is not None and before.get("data", {}).get("fingerprint") != corpus.fingerprint:
@@ -120,8 +125,17 @@ def _run(options: FinetuneOptions, folder: RunFolder, console: Console) -> Finet
         }
         folder.write_json("run.json", run)
         with use_product_backend(product):
-            schedule, state = _train(options, folder, corpus, model, tokenizer, last, console)
-        return _finish(options, folder, run, corpus, schedule, state)
+            schedule, state = _train(options, folder, corpus, documents, model, tokenizer, metric, last, console)
+        return _finish(options, folder, run, corpus, metric, schedule, state)
+
+
+def _best_metric(task: Task[Any, Any], key: str | None) -> Metric:
+    """The metric of that name; None for the task's first."""
+    for metric in task.metrics:
+        if key in (None, metric.key):
+            return metric
+    known = ", ".join(metric.key for metric in task.metrics)
+    raise NysformerError(f"best_metric: {task.name} has no {key!r}; choose {known}")
 
 
 def _product(before: dict[str, Any] | None) -> ProductBackend:
@@ -133,9 +147,7 @@ def _product(before: dict[str, Any] | None) -> ProductBackend:
     return "onednn" if recorded == "onednn" and can_pack(torch.float32) else "torch"
 
 
-def _check_vocabulary(
-    source: str, model: NystromformerForSequenceClassification, tokenizer: PreTrainedTokenizerBase
-) -> None:
+def _check_vocabulary(source: str, model: NystromformerPreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     if len(tokenizer) > model.config.vocab_size:
         raise NysformerError(
             f"{source}: the tokenizer has {len(tokenizer)} tokens and the model only {model.config.vocab_size}; "
@@ -147,15 +159,16 @@ def _train(
     options: FinetuneOptions,
     folder: RunFolder,
     corpus: Corpus,
-    model: NystromformerForSequenceClassification,
+    documents: RunDocuments,
+    model: NystromformerPreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
+    metric: Metric,
     last: tuple[Path, dict[str, Any]] | None,
     console: Console,
 ) -> tuple[Schedule, TrainerState]:
     """Train to the end of the steps or of the time, from the last checkpoint if there is one."""
     budget = options.tokens_per_batch
-    train_batches = TokenBudgetBatchSampler(corpus.lengths("train"), budget, seed=options.seed)
-    valid_batches = TokenBudgetBatchSampler(corpus.lengths("valid"), budget, shuffle=False)
+    train_batches = TokenBudgetBatchSampler(corpus.train.lengths, budget, seed=options.seed)
     schedule = Schedule(
         steps=steps_of(options, len(train_batches)),
         warmup_share=options.warmup_share,
@@ -167,31 +180,27 @@ def _train(
         state = TrainerState.load_from_json(str(last[0] / "trainer_state.json"))
         schedule.clock.spent = state.log_history[-1]["seconds"]
         done = state.global_step
-        if done >= schedule.steps or schedule.time_is_up() or _stopped_early(options, state):
+        if done >= schedule.steps or schedule.time_is_up() or _stopped_early(options, metric, state):
             return schedule, state
 
-    evaluated = list(itertools.chain.from_iterable(valid_batches))
-    evaluation = Evaluation([corpus.parts["valid"][index]["length"] for index in evaluated], corpus.labels)
-    columns = ["input_ids", "labels"]
+    evaluation = Evaluation(corpus, budget)
     trainer = TokenBudgetTrainer(
         model=model,
-        args=training_arguments(options, folder, schedule.steps, len(train_batches)),
-        train_dataset=corpus.parts["train"].select_columns(columns),
-        eval_dataset=corpus.parts["valid"].select_columns(columns),
+        processing_class=tokenizer,  # which checkpoints hold, too
+        args=training_arguments(options, folder, metric, schedule.steps, len(train_batches)),
+        corpus=corpus,
         train_batches=train_batches,
-        eval_batches=valid_batches,
+        evaluation=evaluation,
         schedule=schedule,
         eval_dtype=options.eval_dtype,
-        data_collator=DataCollatorWithPadding(tokenizer),
-        compute_loss_func=loss_of(options, corpus),
-        compute_metrics=evaluation,
+        compute_loss_func=corpus.task.loss_function(documents.train, balanced=options.class_weights is not None),
         callbacks=[RunKeeper(folder, schedule, evaluation)],
     )
     trainer.remove_callback(PrinterCallback)
-    bar = ProgressBar(console, schedule)
+    bar = ProgressBar(console, schedule, corpus.task.metrics)
     trainer.add_callback(bar)
     if options.early_stopping is not None:
-        trainer.add_callback(EarlyStopping(options.early_stopping, options.best_metric))
+        trainer.add_callback(EarlyStopping(options.early_stopping, metric))
     memory = returned_memory() if options.gradient_checkpointing else nullcontext()
     with _tensorboard(folder, done) as log, no_progress_bars(), nullcontext() if console.quiet else bar.bar, memory:
         trainer.add_callback(log)
@@ -210,9 +219,9 @@ def _tensorboard(folder: RunFolder, done: int) -> Iterator[TensorBoardCallback]:
             writer.close()
 
 
-def _stopped_early(options: FinetuneOptions, state: TrainerState) -> bool:
+def _stopped_early(options: FinetuneOptions, metric: Metric, state: TrainerState) -> bool:
     patience = options.early_stopping
-    return patience is not None and evaluations_since_best(state.log_history, options.best_metric) >= patience
+    return patience is not None and evaluations_since_best(state.log_history, metric) >= patience
 
 
 def _finish(
@@ -220,6 +229,7 @@ def _finish(
     folder: RunFolder,
     run: dict[str, Any],
     corpus: Corpus,
+    metric: Metric,
     schedule: Schedule,
     state: TrainerState,
 ) -> FinetuneResult:
@@ -229,7 +239,7 @@ def _finish(
     metrics = folder.read_json(f"{best}/metrics.json")
     stopped_by: Literal["steps", "time", "early_stopping"] = "steps"
     if state.global_step < schedule.steps:
-        stopped_by = "early_stopping" if _stopped_early(options, state) else "time"
+        stopped_by = "early_stopping" if _stopped_early(options, metric, state) else "time"
     entries = list(history(state))
     outcome = {
         "best_step": best_step,
@@ -238,9 +248,10 @@ def _finish(
         "seconds": entries[-1]["seconds"],
         "stopped_by": stopped_by,
     }
+    truncated = {name: part.truncated for name, part in corpus.parts.items()}
     files = folder.publish(folder.path / best)
     folder.write_json("metrics.json", metrics)
     folder.write_lines("history.jsonl", entries)
-    write_run_card(folder.path, run, metrics)
+    write_run_card(folder.path, corpus.task, run, metrics)
     folder.write_json("run.json", {**run, "outcome": outcome, "files": [*files, CARD]})
-    return FinetuneResult(output=folder.path, metrics=metrics, truncated=corpus.truncated, **outcome)
+    return FinetuneResult(output=folder.path, metrics=metrics, truncated=truncated, **outcome)

@@ -1,76 +1,60 @@
 """The head a run starts from: the model's own where it answers the same question, else a new one."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nysformer.checkpoints.adapters import adapter_base, is_adapter, saved_labels, task_class
-from nysformer.checkpoints.load import load_classifier
-from nysformer.data.labels import UnusableLabel, normal_label
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from nysformer.checkpoints.adapters import is_adapter, task_class
+from nysformer.checkpoints.load import load_config, load_model
 from nysformer.errors import NysformerError
-from nysformer.models import NystromformerConfig, NystromformerForSequenceClassification
+from nysformer.models import NystromformerConfig, NystromformerPreTrainedModel
+from nysformer.tasks.base import Task
 
 __all__ = ["Head", "load_with_head", "read_head"]
-
-_SINGLE_LABEL = "single_label_classification"
-_SHOWN = 10
 
 
 @dataclass(frozen=True)
 class Head:
-    """What a checkpoint says of its classification head.
+    """What a checkpoint says of its head.
 
     Attributes:
-        labels: the names of its outputs, in their order, spelled as the documents' are (see
-            `nysformer.data.labels.normal_label`); none where the head cannot be kept whatever the documents are.
-        reason: why it cannot be kept; None where it can.
-        replaced: whether the checkpoint may hold weights of a head, which a new one replaces.
+        known: the task that it was trained for, where it is of the kind that is wanted.
+        reason: why it cannot be kept whatever the documents are; None where it may be.
     """
 
-    labels: tuple[str, ...] = ()
+    known: Task[Any, Any] | None = None
     reason: str | None = None
-    replaced: bool = True
 
 
-def read_head(source: str) -> Head:
-    """Read the head of a checkpoint from its configuration, which `check_model` found to be there.
+def read_head(source: str, kind: type[Task[Any, Any]], tokenizer: PreTrainedTokenizerBase | None = None) -> Head:
+    """Read the head of a checkpoint from its configuration.
 
     Args:
         source: a model folder, an adapter's folder, or the name of a model on the hub.
+        kind: the task that is wanted.
+        tokenizer: of the checkpoint.
+
+    Raises:
+        NysformerError: as `load_config`; labels that name no outputs.
     """
-    settings, _ = NystromformerConfig.get_config_dict(adapter_base(source) if is_adapter(source) else source)
-    if is_adapter(source):
-        settings |= {"architectures": [task_class(source)], **saved_labels(source)}
-    architectures = settings.get("architectures")
-    if isinstance(architectures, list) and NystromformerForSequenceClassification.__name__ not in architectures:
-        return Head(reason="the checkpoint has no classification head", replaced=False)
-    problem = settings.get("problem_type")
-    if problem not in (None, _SINGLE_LABEL):
-        return Head(reason=f"the model's head is for {str(problem).replace('_', ' ')}")
-    labels = _names(settings.get("id2label"))
-    if not labels:
-        return Head(reason="the model does not name the outputs of its head")
-    return Head(labels)
+    config = load_config(source, hub=True)
+    architectures = [task_class(source)] if is_adapter(source) else config.architectures
+    if architectures and kind.model_class.__name__ not in architectures:
+        return Head(reason=f"the checkpoint has no {kind.head} head")
+    return Head(kind.from_config(config, tokenizer))
 
 
-def _names(id2label: Any) -> tuple[str, ...]:
-    """Label names, spelled as the documents' are, in the order of their numbers 0, 1, ...; none where they are not."""
-    if not isinstance(id2label, Mapping):
-        return ()
-    try:
-        names = {str(key): normal_label(name) for key, name in id2label.items()}
-    except UnusableLabel:
-        return ()
-    numbers = [str(number) for number in range(len(names))]
-    if set(names) != set(numbers) or len(set(names.values())) != len(names):
-        return ()
-    return tuple(names[number] for number in numbers)
+def _like(layer: nn.Module, config: NystromformerConfig) -> nn.Module:
+    """A new layer of that shape."""
+    if isinstance(layer, nn.Linear):
+        return nn.Linear(layer.in_features, layer.out_features)
+    return type(layer)(config)
 
 
-def load_with_head(
-    source: str, head: Head, labels: Sequence[str]
-) -> tuple[NystromformerForSequenceClassification, str | None]:
-    """Load a classifier of `labels`, with the checkpoint's own head if its labels are the same, in the same order.
+def load_with_head(source: str, head: Head, task: Task[Any, Any]) -> tuple[NystromformerPreTrainedModel, str | None]:
+    """Load a model of a task, with the checkpoint's own head if it was trained for the same labels in the same order.
 
     A new head is new in all its layers: one whose first layer knows other labels and whose last knows none would be
     neither.
@@ -78,35 +62,28 @@ def load_with_head(
     Args:
         source: a model folder, or the name of a model on the hub.
         head: what `read_head` says of it.
-        labels: of the documents; in the order of the head's where they are the same.
+        task: of the documents.
 
     Returns:
         The model, in evaluation mode, and why its head is new; None where it is the checkpoint's.
 
     Raises:
-        NysformerError: as `load_classifier`.
+        NysformerError: as `load_model`.
     """
-    names: dict[str, Any] = {
-        "id2label": dict(enumerate(labels)),
-        "label2id": {name: index for index, name in enumerate(labels)},
-        "problem_type": _SINGLE_LABEL,
-    }
-    reason = head.reason
-    if reason is None and head.labels != tuple(labels):
-        reason = f"the model's labels are {_some(head.labels)}; the documents have {_some(labels)}"
+    kind, fields = task.model_class, task.config_fields()
+    reason = head.reason or (None if head.known is None else task.why_new_head(head.known))
     if reason is None:
         try:
-            model = load_classifier(source, hub=True, **names)
+            model = load_model(source, kind, hub=True, **fields)
             return model.requires_grad_(True), None  # a merged adapter comes frozen
         except NysformerError as error:  # without a head, or unusable, which is said below
             reason = str(error)
-    model = load_classifier(source, hub=True, new_head=True, **names)
-    if head.replaced:
-        model.classifier = type(model.classifier)(model.config)
-        model.classifier.apply(model._init_weights)
+    model = load_model(source, kind, hub=True, new_head=True, **fields)
+    if head.known is not None:  # the checkpoint may hold weights of a head, which a new one replaces
+        for name, layer in list(model.named_children()):
+            if name != model.base_model_prefix:
+                setattr(model, name, _like(layer, model.config).apply(model._init_weights))
+        model.tie_weights()
         model.eval()
+    task.prepare(model)
     return model.requires_grad_(True), reason
-
-
-def _some(labels: Sequence[str]) -> str:
-    return ", ".join(labels[:_SHOWN]) + (", ..." if len(labels) > _SHOWN else "")

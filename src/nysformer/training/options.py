@@ -1,5 +1,6 @@
 """The options of a fine-tuning run, and its result."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -8,14 +9,17 @@ from nysformer.data.reader import ReadOptions
 from nysformer.errors import NysformerError
 from nysformer.models.ranges import Choice, Flag, Number, Text, Texts, allows, check_options, option, share, whole
 from nysformer.runtime.precision import PRECISIONS
+from nysformer.tasks.labels import PROBLEM_TYPES, ProblemType
+from nysformer.tasks.reading import STRATEGIES, Strategy
+from nysformer.tasks.registry import TASKS
 
 __all__ = ["FinetuneOptions", "FinetuneResult"]
 
-BEST_METRICS = ("macro_f1", "accuracy", "loss")
+_TASKS = tuple(TASKS)
 
 # Options that may change on resume; everything else shapes the numbers and must stay.
 _FREE_ON_RESUME = {
-    *("model", "train", "valid", "output", "text_column", "label_column"),
+    *("model", "train", "valid", "output", "text_column", "label_column", "columns"),
     *("delimiter", "encoding", "label_from", "all_files"),  # the documents themselves are compared
     *("epochs", "max_steps", "time_limit", "early_stopping", "gradient_checkpointing", "resume", "overwrite"),
 }
@@ -23,15 +27,19 @@ _FREE_ON_RESUME = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneOptions:
-    """The settings of one run of sequence classification. Lengths and budgets are in tokens.
+    """The settings of one fine-tuning run. Lengths and budgets are in tokens.
 
     Attributes:
         model: a Nyströmformer folder with its tokenizer, or a name on the hub.
+        task: what is asked of a document, see `nysformer.tasks.registry.TASKS`.
+        problem_type: of sequence classification; None goes by the labels: lists are several labels, numbers with a
+            fraction a regression, anything else is a single label.
         train: labelled files or folders (see `nysformer.data.documents.load_documents`).
         valid: the same, to choose the best checkpoint by; if empty, `valid_share` of `train` is held out.
         output: the run folder, which becomes a model folder.
-        text_column: column of the text.
-        label_column: column of the label.
+        text_column: column of the text; None for the task's own name.
+        label_column: column of the label, or of what else is to be learnt; None for the task's own name.
+        columns: further names: the task's name of a column -> the file's.
         delimiter: between the cells of CSV; this and the next three as in `nysformer.data.reader.ReadOptions`.
         encoding: of the files; None for UTF-8.
         label_from: "top" labels a text file by the first folder below its source, "parent" by the folder it lies in.
@@ -41,7 +49,10 @@ class FinetuneOptions:
             author: they are never on both sides. A document without a value stands by itself.
         group_near_duplicates: with `valid_share`, versions of one text are never on both sides (see
             `nysformer.data.groups.near_duplicate_groups`).
-        max_length: a longer document loses its end; None for all that the model can read.
+        max_length: tokens that the model reads at a time; None for as many as it can.
+        reading: what is read of a longer document, see `nysformer.tasks.reading.Reading`; "windows" makes several
+            training examples of it.
+        overlap: the share of a window that the next one repeats.
         tokens_per_batch: real tokens a step; a document longer than that rides alone.
         epochs: passes over the training documents, may be a fraction; 3 if neither this nor `max_steps` is given.
         max_steps: optimizer steps; the earlier of the two ends the run.
@@ -53,7 +64,7 @@ class FinetuneOptions:
         warmup_share: the share of the run in which the learning rate rises, linearly; then it falls linearly to 0.
         max_grad_norm: gradients are clipped to this norm; 0 for no clipping.
         class_weights: "balanced" weighs a document's training loss with documents / (labels * documents of its
-            label); validation counts every document alike.
+            label), or each of several labels by its own shares; validation counts every document alike.
         bf16: bfloat16 autocast.
         gradient_checkpointing: keep each layer's input alone and run the layer again in the backward pass: longer
             steps, in much less memory.
@@ -62,7 +73,7 @@ class FinetuneOptions:
             precision; None evaluates as it trains. On a CPU only.
         eval_per_epoch: evaluations, and checkpoints, an epoch.
         eval_steps: evaluate every so many steps instead.
-        best_metric: of the validation documents, by which the best checkpoint is chosen.
+        best_metric: of the validation documents, by which the best checkpoint is chosen; None for the task's first.
         early_stopping: end the run after this many evaluations in a row without a better `best_metric`; None never
             does.
         log_every: steps between two entries of the training curve.
@@ -73,11 +84,14 @@ class FinetuneOptions:
     """
 
     model: str = field(metadata=allows(Text()))
+    task: str = option("sequence-classification", Choice(_TASKS))
+    problem_type: ProblemType | None = option(None, Choice(PROBLEM_TYPES))  # noqa: RUF009
     train: tuple[str, ...] = field(metadata=allows(Texts()))
     output: str = field(metadata=allows(Text()))
     valid: tuple[str, ...] = option((), Texts())
-    text_column: str = option("text", Text())
-    label_column: str = option("label", Text())
+    text_column: str | None = option(None, Text())
+    label_column: str | None = option(None, Text())
+    columns: Mapping[str, str] = field(default_factory=dict)
     delimiter: str | None = None
     encoding: str | None = None
     label_from: Literal["top", "parent"] = option("top", Choice(("top", "parent")))
@@ -86,6 +100,8 @@ class FinetuneOptions:
     group_column: str | None = option(None, Text())
     group_near_duplicates: bool = option(False, Flag())
     max_length: int | None = option(None, whole(1))
+    reading: Strategy = option("whole", Choice(STRATEGIES))  # noqa: RUF009
+    overlap: float = option(0.25, share(zero=True))
     tokens_per_batch: int = option(8192, whole(1))
     epochs: float | None = option(None, Number(0, 1_000_000, open_low=True))
     max_steps: int | None = option(None, whole(1))
@@ -100,7 +116,7 @@ class FinetuneOptions:
     eval_dtype: Literal["float32", "bfloat16", "int8"] | None = option(None, Choice(PRECISIONS))
     eval_per_epoch: int = option(1, whole(1))
     eval_steps: int | None = option(None, whole(1))
-    best_metric: Literal["macro_f1", "accuracy", "loss"] = option("macro_f1", Choice(BEST_METRICS))
+    best_metric: str | None = option(None, Text())
     early_stopping: int | None = option(None, whole(1))
     log_every: int = option(10, whole(1))
     seed: int = option(0, whole(0, 2**32 - 1))
@@ -125,15 +141,16 @@ class FinetuneOptions:
                 raise NysformerError(
                     f"{name}: nothing is held out, because validation documents are given; leave it out"
                 )
-        self.reading()  # refuses what cannot be meant
+        self.read_options()  # refuses what cannot be meant
         if self.resume and self.overwrite:
             raise NysformerError("resume and overwrite exclude each other; leave out one of the two")
 
-    def reading(self) -> ReadOptions:
+    def read_options(self) -> ReadOptions:
         """How the files are read."""
         return ReadOptions(
             text_column=self.text_column,
             label_column=self.label_column,
+            columns=self.columns,
             group_column=self.group_column,
             delimiter=self.delimiter,
             encoding=self.encoding,
@@ -152,7 +169,9 @@ class FinetuneOptions:
             NysformerError: one differs that would change the losses.
         """
         for name, value in self.as_json().items():
-            if name not in _FREE_ON_RESUME and name in before and before[name] != value:
+            if name in _FREE_ON_RESUME or (name == "best_metric" and value is None):  # that is the run's own
+                continue
+            if name in before and before[name] != value:
                 raise NysformerError(
                     f"{self.output}: {name} is {value!r}, but the run began with {before[name]!r}; "
                     "resume with the run's own settings or begin a new run"
@@ -165,7 +184,7 @@ class FinetuneResult:
 
     Attributes:
         output: the run folder: a model folder with its tokenizer, `metrics.json`, `history.jsonl` and `run.json`.
-        metrics: of the validation documents at the best checkpoint, see `classification_metrics`.
+        metrics: of the validation documents at the best checkpoint, as the task gives them.
         best_step: the step of the best checkpoint, which is the model that stands in the folder.
         steps: optimizer steps, over all sessions.
         tokens: real tokens trained on, over all sessions.

