@@ -5,9 +5,11 @@ from pathlib import Path
 import datasets
 import pytest
 
+from nysformer.data.reading import ReadOptions
 from nysformer.errors import NysformerError
-from nysformer.inference.evaluate import evaluate
+from nysformer.inference.evaluate import compare_readings, evaluate
 from nysformer.inference.predict import Predictor
+from nysformer.tasks.reading import STRATEGIES
 
 
 @pytest.fixture(autouse=True)
@@ -61,8 +63,37 @@ def test_a_document_without_tokens(classifier: Path, tmp_path: Path) -> None:
         evaluate(classifier, [path], device="cpu")
 
 
-def test_only_single_label_models(make_classifier: Callable[..., Path], tmp_path: Path) -> None:
-    path = labelled(tmp_path / "test.jsonl", [("a", "ham")])
-    for settings in ({"labels": ["score"]}, {"problem_type": "multi_label_classification"}):
-        with pytest.raises(NysformerError, match="only single-label classifiers"):
-            evaluate(make_classifier(**settings), [path], device="cpu")
+def test_several_labels_and_numbers(make_classifier: Callable[..., Path]) -> None:
+    several = make_classifier(problem_type="multi_label_classification")
+    metrics = evaluate(several, [{"text": "a b", "label": ["ham", "eggs"]}, {"text": "c", "label": []}], device="cpu")
+    assert {"micro_f1", "macro_f1", "average_precision", "per_class", "by_length"} <= metrics.keys()
+    number = make_classifier(labels=["score"])
+    metrics = evaluate(number, [{"text": "a b", "label": 0.5}, {"text": "c", "label": 3}], device="cpu")
+    assert {"rmse", "mae", "spearman", "by_length"} <= metrics.keys()
+    assert metrics["sources"] == ["list"]
+    with pytest.raises(NysformerError, match=r"document:1: the label 'high' is not a number"):
+        evaluate(number, [{"text": "a", "label": "high"}], device="cpu")
+
+
+def test_settings_stand_in_one_place(classifier: Path) -> None:
+    rows = [{"body": "a b", "label": "ham"}]
+    predictor = Predictor.from_pretrained(classifier, device="cpu")
+    assert evaluate(predictor, rows, text_column="body") == evaluate(
+        predictor, rows, read=ReadOptions(text_column="body")
+    )
+    with pytest.raises(NysformerError, match="read: text_column stand beside it"):
+        evaluate(predictor, rows, read=ReadOptions(), text_column="body")
+    with pytest.raises(NysformerError, match="max_length: the predictor is loaded already"):
+        evaluate(predictor, rows, max_length=9)
+
+
+def test_readings_side_by_side(classifier: Path) -> None:
+    predictor = Predictor.from_pretrained(classifier, device="cpu", max_length=8)
+    rows = [{"text": "a b c d e f g h i j k l", "label": "ham"}, {"text": "x y", "label": "spam"}]
+    seen: list[tuple[int, int]] = []
+    found = compare_readings(predictor, rows, on_progress=lambda done, total: seen.append((done, total)))
+    assert list(found) == list(STRATEGIES)
+    assert [row["truncated"] for row in found.values()] == [1, 1, 1, 1, 0, 1]
+    assert all(row["documents_per_second"] > 0 for row in found.values())
+    assert found["windows"]["loss"] != found["head"]["loss"] == found["whole"]["loss"]
+    assert seen[-1] == (12, 12)

@@ -1,21 +1,20 @@
 """How good a model folder is on labelled documents."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from time import perf_counter
+from typing import Any
 
-from nysformer.data.documents import load_documents
-from nysformer.data.reader import ReadLog, ReadOptions
+from nysformer.data.documents import Documents, load_documents
+from nysformer.data.reader import Data, ReadLog, ReadOptions
 from nysformer.data.records import RecordError
 from nysformer.data.tables import Columns
 from nysformer.errors import NysformerError
-from nysformer.inference.predict import MOSTLY_UNKNOWN, TOKENS_PER_BATCH, Predictor
-from nysformer.runtime.precision import Precision
-from nysformer.tasks.base import Measure, Task
-from nysformer.tasks.labels import SINGLE_LABEL
-from nysformer.tasks.sequence_classification import SequenceClassification
+from nysformer.inference.predict import MOSTLY_UNKNOWN, Predictor
+from nysformer.tasks.base import Task
+from nysformer.tasks.reading import STRATEGIES
 
-__all__ = ["evaluate", "mistake_columns"]
+__all__ = ["compare_readings", "evaluate", "mistake_columns"]
 
 
 def mistake_columns(task: Task[Any, Any]) -> Columns:
@@ -24,72 +23,108 @@ def mistake_columns(task: Task[Any, Any]) -> Columns:
 
 
 def evaluate(
-    model_dir: str | Path,
-    sources: Sequence[str | Path],
+    model: str | Path | Predictor,
+    data: Data,
     *,
-    text_column: str = "text",
-    label_column: str = "label",
-    delimiter: str | None = None,
-    encoding: str | None = None,
-    label_from: Literal["top", "parent"] = "top",
-    all_files: bool = False,
+    read: ReadOptions | None = None,
     log: ReadLog | None = None,
-    max_length: int | None = None,
-    tokens_per_batch: int = TOKENS_PER_BATCH,
-    dtype: Precision = "float32",
-    device: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     on_mistake: Callable[[dict[str, Any]], None] | None = None,
+    **settings: Any,
 ) -> dict[str, Any]:
-    """Measure a single-label classifier on documents with known labels.
+    """Measure a model on labelled documents, by the metrics of its task.
 
     Args:
-        model_dir: a model folder, see `Predictor.from_pretrained`.
-        sources: files or folders, see `load_documents`.
-        text_column, label_column: where text and label stand.
-        delimiter, encoding, label_from, all_files: how files are read, see `nysformer.data.reader.ReadOptions`.
+        model: a model folder, or a `Predictor` of one.
+        data: files and folders; or rows: mappings, a pandas DataFrame, a dataset (see `nysformer.data.memory.Data`).
+        read: the names of columns, and how files are read; None for the defaults.
         log: is told what was read, skipped and normalized.
-        max_length, tokens_per_batch, dtype, device: see `Predictor.from_pretrained`.
         on_progress: called with the number of documents done and of all of them, after each.
         on_mistake: called for each document that is answered wrongly, in their order, with a row of `mistake_columns`.
+        settings: without `read`, fields of `ReadOptions`, such as text_column and label_column; where `model` is a
+            folder, of `Predictor.from_pretrained`: max_length, reading, overlap, tokens_per_batch, dtype, device.
 
     Returns:
-        What `classification_metrics` returns, and `truncated`, the number of documents that were cut to `max_length`
-        (also there), `mostly_unknown`, with the number of `documents` of which more than half the tokens are unknown to
-        the tokenizer and the place of the `first` of them (or None), and the `model` and the `sources`, as given.
-        Lengths are in tokens, before the cut.
+        What the task's measure gives (see `nysformer.tasks.base.Task.metrics`), such as `accuracy` and `macro_f1`, and
+        `truncated`, the number of documents of which something was not read, `max_length`, the `reading`,
+        `mostly_unknown`, with the number of `documents` of which more than half the tokens are unknown to the tokenizer
+        and the place of the `first` of them (or None), the `task`, the `model` and the `sources`, as given. Lengths are
+        in tokens, before the cut.
 
     Raises:
-        NysformerError: as `Predictor.from_pretrained` and `load_documents`; a label the model does not know; a model
-            for regression or several labels.
+        NysformerError: as `Predictor.from_pretrained` and `load_documents`; a label the model does not know.
 
     Example:
         >>> evaluate("runs/demo", ["test.jsonl"])["macro_f1"]  # doctest: +SKIP
         0.66
     """
-    predictor = Predictor.from_pretrained(
-        model_dir, max_length=max_length, tokens_per_batch=tokens_per_batch, dtype=dtype, device=device
-    )
-    task: Task[Any, Any] = predictor.task
-    if not isinstance(task, SequenceClassification):
-        raise NysformerError(f"{model_dir}: a model for {task.name}; only sequence classifiers can be evaluated")
-    if task.problem_type != SINGLE_LABEL:
-        raise NysformerError(
-            f"{model_dir}: the model's problem type is {task.problem_type}; only single-label classifiers can be "
-            "evaluated"
-        )
-    reading = ReadOptions(
-        text_column=text_column,
-        label_column=label_column,
-        delimiter=delimiter,
-        encoding=encoding,
-        label_from=label_from,
-        all_files=all_files,
-    )
-    documents = load_documents(sources, reading, task.own_layouts, labelled=True, log=log)
+    of_reading = {name: settings.pop(name) for name in list(settings) if name in ReadOptions.__dataclass_fields__}
+    if of_reading and read is not None:
+        raise NysformerError(f"read: {', '.join(of_reading)} stand beside it; say it there")
+    read = read or ReadOptions(**of_reading)
+    if isinstance(model, Predictor):
+        if settings:
+            raise NysformerError(f"{', '.join(settings)}: the predictor is loaded already; say it where it is")
+        predictor = model
+    else:
+        predictor = Predictor.from_pretrained(model, **settings)
+    documents = _labelled(predictor, data, read, log)
+    return {
+        "model": predictor.name if isinstance(model, Predictor) else str(model),
+        "sources": _named(data),
+        **_measured(predictor, documents, on_progress, on_mistake),
+    }
+
+
+def compare_readings(
+    model: Predictor,
+    data: Data,
+    *,
+    read: ReadOptions | None = None,
+    log: ReadLog | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Measure one model by each way of reading documents longer than its `max_length`.
+
+    Args:
+        model, data, read, log, on_progress: as in `evaluate`.
+
+    Returns:
+        Strategy -> what `evaluate` measures, and `documents_per_second`, tokenizing included.
+
+    Raises:
+        NysformerError: as `evaluate`.
+    """
+    documents = _labelled(model, data, read, log)
+    found: dict[str, dict[str, Any]] = {}
+    for number, strategy in enumerate(STRATEGIES):
+
+        def progress(done: int, total: int, before: int = number) -> None:
+            if on_progress is not None:
+                on_progress(before * total + done, len(STRATEGIES) * total)
+
+        began = perf_counter()
+        measured = _measured(model.reading_as(strategy), documents, progress, None)
+        found[strategy] = measured | {"documents_per_second": len(documents) / (perf_counter() - began)}
+    return found
+
+
+def _labelled(predictor: Predictor, data: Data, read: ReadOptions | None, log: ReadLog | None) -> Documents:
+    task = predictor.task
+    documents = load_documents(data, read, task.own_layouts, labelled=True, log=log)
     for record in documents:
         task.categories(record)  # an unknown label is an error before the work, not after an hour of it
-    measure: Measure = task.measure()
+    return documents
+
+
+def _measured(
+    predictor: Predictor,
+    documents: Documents,
+    on_progress: Callable[[int, int], None] | None,
+    on_mistake: Callable[[dict[str, Any]], None] | None,
+) -> dict[str, Any]:
+    task = predictor.task
+    measure = task.measure()
     truncated, unknown, first_unknown = 0, 0, None
     for done, item in enumerate(predictor.answered(documents, labelled=True), start=1):
         if isinstance(item, RecordError):
@@ -105,10 +140,19 @@ def evaluate(
         if on_progress is not None:
             on_progress(done, len(documents))
     return {
-        "model": str(model_dir),
-        "sources": [str(source) for source in sources],
+        "task": task.name,
         "max_length": predictor.max_length,
+        "reading": predictor.reading.strategy,
         "truncated": truncated,
         "mostly_unknown": {"documents": unknown, "first": first_unknown},
         **measure.result(),
     }
+
+
+def _named(data: Data) -> list[str]:
+    """What `run.json` and metrics call the documents."""
+    if isinstance(data, str | Path):
+        return [str(data)]
+    if isinstance(data, list | tuple) and all(isinstance(source, str | Path) for source in data):
+        return [str(source) for source in data]
+    return [type(data).__name__]

@@ -1,5 +1,6 @@
 """Answer a stream of documents: results in the order of the input, memory bounded whatever its size."""
 
+import copy
 import operator
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from nysformer.checkpoints.adapters import is_adapter
 from nysformer.checkpoints.load import check_model, load_config, load_model, load_tokenizer
 from nysformer.data.framing import Encoder
 from nysformer.data.given import given_records
+from nysformer.data.reading import ReadOptions
 from nysformer.data.records import Item, Record, RecordError
 from nysformer.errors import NysformerError
 from nysformer.inference.runner import TOKENS_PER_BATCH, Runner, windows
@@ -20,7 +22,7 @@ from nysformer.models import NystromformerForSequenceClassification, Nystromform
 from nysformer.runtime.precision import PRECISIONS, Precision, fast_copy, usable_device
 from nysformer.tasks.base import Encoding, Example, Task
 from nysformer.tasks.encode import encode_records
-from nysformer.tasks.reading import Reading
+from nysformer.tasks.reading import Reading, Strategy, trained_length, trained_reading
 from nysformer.tasks.registry import TASKS, task_of
 
 __all__ = ["MOSTLY_UNKNOWN", "TOKENS_PER_BATCH", "Answered", "Predictor", "load"]
@@ -50,15 +52,16 @@ class Predictor:
     Args:
         model: with a task's head, in evaluation mode, on the device it is to run on.
         tokenizer: the model's; it is left as it is.
-        max_length: tokens that are read at a time, special ones included; None: as many as the model has positions for.
-            What becomes of the rest of a longer document, `reading` says.
+        max_length: tokens that are read at a time, special ones included; None: as many as in training where the model
+            was trained to read otherwise than whole, else as many as it has positions for.
+        reading: what is read of a longer document (see `nysformer.tasks.reading.Reading`); None: as in training.
+        overlap: the share of a window that the next one repeats; None: as in training, else a quarter.
         tokens_per_batch: real tokens per batch; a longer document gets its own batch.
-        reading: how a document that does not fit is read: whole (up to `max_length`), its head or tail, in windows, or
-            its key sentences.
         task: what is asked; None: what the model's head answers.
 
     Attributes:
         task: knows the labels, where there are any.
+        reading: what is read, whoever chose it.
 
     Raises:
         NysformerError: a maximum length past the position table or without room for a token, an empty budget, or
@@ -76,11 +79,16 @@ class Predictor:
         tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int | None = None,
+        reading: Strategy | None = None,
+        overlap: float | None = None,
         tokens_per_batch: int = TOKENS_PER_BATCH,
-        reading: Reading | None = None,
         task: Task[Any, Any] | None = None,
     ) -> None:
         config = model.config
+        trained = trained_reading(config)
+        if trained is not None and reading is None:
+            reading, max_length = trained.strategy, trained_length(config) if max_length is None else max_length
+            overlap = trained.overlap if overlap is None else overlap
         positions = config.max_position_embeddings
         max_length, tokens_per_batch = _checked(max_length, tokens_per_batch)
         if max_length is not None and max_length > positions and config.position_embedding_type != "none":
@@ -97,7 +105,8 @@ class Predictor:
         self.max_length = positions if max_length is None else max_length
         self.tokens_per_batch = tokens_per_batch
         self.task = _task_of(model, tokenizer) if task is None else task
-        self.reading = (reading or Reading()).on_side(tokenizer.truncation_side)
+        chosen = Reading(strategy=reading or "whole", **({} if overlap is None else {"overlap": overlap}))
+        self.reading = chosen.on_side(tokenizer.truncation_side)
         self._encoder = Encoder(tokenizer, self.max_length)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -107,6 +116,17 @@ class Predictor:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._encoder = Encoder(self.tokenizer, self.max_length)
+
+    @property
+    def name(self) -> str:
+        """What the model calls itself: the folder that it came from."""
+        return str(self.model.config.name_or_path or type(self.model).__name__)
+
+    def reading_as(self, strategy: Strategy) -> "Predictor":
+        """The same predictor, reading in another way; it shares the model."""
+        other = copy.copy(self)
+        other.reading = Reading(strategy=strategy, overlap=self.reading.overlap)
+        return other
 
     @property
     def labels(self) -> list[str]:
@@ -119,16 +139,17 @@ class Predictor:
         model_dir: str | Path,
         *,
         max_length: int | None = None,
+        reading: Strategy | None = None,
+        overlap: float | None = None,
         tokens_per_batch: int = TOKENS_PER_BATCH,
         dtype: Precision = "float32",
         device: str | torch.device | None = None,
-        reading: Reading | None = None,
     ) -> "Predictor":
         """Load a model folder, such as `nysformer finetune` writes; on a CPU the model goes through `optimize`.
 
         Args:
             model_dir: the folder, model and tokenizer in it.
-            max_length, tokens_per_batch, reading: see the class.
+            max_length, reading, overlap, tokens_per_batch: see the class.
             dtype: of weights and arithmetic; the logits are float32 always. "int8" is for a CPU: the encoder's products
                 in int8, the rest in bfloat16 where the processor has it.
             device: as torch names it ("cpu", "cuda:1", "mps"); None: the first GPU, else the CPU.
@@ -155,9 +176,16 @@ class Predictor:
             except RuntimeError as error:
                 reason = str(error).splitlines()[0]
                 raise NysformerError(f"device '{place}' cannot be used ({reason}); choose another") from error
-        return cls(model, tokenizer, max_length=max_length, tokens_per_batch=tokens_per_batch, reading=reading)
+        return cls(
+            model,
+            tokenizer,
+            max_length=max_length,
+            reading=reading,
+            overlap=overlap,
+            tokens_per_batch=tokens_per_batch,
+        )
 
-    def predict(self, documents: Iterable[Given]) -> Iterator[Any]:
+    def predict(self, documents: Iterable[Given], read: ReadOptions | None = None) -> Iterator[Any]:
         """Answer documents as they come, in their order.
 
         Reading runs ahead by a bounded window, whose documents are batched by like length (see `runner.windows`).
@@ -165,6 +193,7 @@ class Predictor:
         Args:
             documents: texts or rows (their line is their number, from 1), a DataFrame or a dataset, or the items of a
                 reader; one text is one document.
+            read: the names of columns of rows.
 
         Returns:
             One answer per document, of the task's kind, such as a `Prediction`; a `RecordError` comes through at its
@@ -174,19 +203,21 @@ class Predictor:
             NysformerError: at once, for what cannot be documents, such as a table or a path; while reading the answers,
                 if the model's answer is not a finite number (its weights are broken), or the memory does not suffice.
         """
-        return _answers(self.answered(documents))
+        return _answers(self.answered(documents, read))
 
-    def answered(self, documents: Iterable[Given], *, labelled: bool = False) -> Iterator[Answered | RecordError]:
+    def answered(
+        self, documents: Iterable[Given], read: ReadOptions | None = None, *, labelled: bool = False
+    ) -> Iterator[Answered | RecordError]:
         """As `predict`, with what the answers are made of.
 
         Args:
-            documents: as in `predict`; labelled records where `labelled`.
+            documents, read: as in `predict`; labelled records where `labelled`.
             labelled: whether the examples get their targets.
 
         Raises:
             NysformerError: also for a label that is unusable, where `labelled`.
         """
-        return self._answered(given_records(documents, layouts=self.task.own_layouts), labelled)
+        return self._answered(given_records(documents, read, self.task.own_layouts), labelled)
 
     def _answered(self, records: Iterator[Item], labelled: bool) -> Iterator[Answered | RecordError]:
         runner = Runner(self.model, self.task, self.tokens_per_batch)
@@ -251,7 +282,7 @@ def load(model_dir: str | Path, **options: Any) -> Predictor:
 
     Args:
         model_dir: the folder, model and tokenizer in it, such as `nysformer finetune` writes.
-        options: of `Predictor.from_pretrained`: max_length, tokens_per_batch, dtype, device, reading.
+        options: of `Predictor.from_pretrained`: max_length, reading, overlap, tokens_per_batch, dtype, device.
 
     Raises:
         NysformerError: as `Predictor.from_pretrained`.

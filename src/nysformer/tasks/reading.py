@@ -9,13 +9,23 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
+from transformers import PretrainedConfig
 
 from nysformer.errors import NysformerError
 
-__all__ = ["STRATEGIES", "Range", "Reading", "Strategy", "central_ranges", "choose_pieces"]
+__all__ = [
+    "STRATEGIES",
+    "Range",
+    "Reading",
+    "Strategy",
+    "central_ranges",
+    "choose_pieces",
+    "trained_length",
+    "trained_reading",
+]
 
 Strategy = Literal["whole", "head", "tail", "head+tail", "windows", "key-sentences"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
@@ -56,6 +66,10 @@ class Reading:
         if not 0 <= self.overlap < 1:
             raise NysformerError(f"overlap: {self.overlap} is not a share from 0 to below 1")
 
+    def as_config(self, max_length: int) -> dict[str, Any]:
+        """What a model's configuration says of the reading it was trained with."""
+        return {"strategy": self.strategy, "overlap": self.overlap, "max_length": max_length}
+
     def on_side(self, truncation_side: str) -> Reading:
         """The same for a tokenizer that cuts on that side: "whole" keeps a long document's end where that is the left.
 
@@ -64,6 +78,29 @@ class Reading:
             'tail'
         """
         return replace(self, strategy="tail") if self.strategy == "whole" and truncation_side == "left" else self
+
+
+def trained_reading(config: PretrainedConfig) -> Reading | None:
+    """How documents were read in training, where it was otherwise than whole; None where a model does not say.
+
+    Raises:
+        NysformerError: what its configuration says cannot be meant.
+    """
+    saved = getattr(config, "reading", None)
+    if saved is None:
+        return None
+    try:
+        return Reading(strategy=saved["strategy"], overlap=saved["overlap"])
+    except (KeyError, TypeError, NysformerError) as error:
+        raise NysformerError(
+            f"config.json: reading: {saved!r} is not what a training writes ({error}); correct or remove it"
+        ) from error
+
+
+def trained_length(config: PretrainedConfig) -> int | None:
+    """Tokens that were read at a time, see `trained_reading`."""
+    length = config.reading.get("max_length")
+    return length if type(length) is int else None
 
 
 def choose_pieces(count: int, room: int, strategy: Strategy, *, overlap: float = 0.25) -> list[list[Range]]:

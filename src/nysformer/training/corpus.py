@@ -90,7 +90,8 @@ class Corpus:
         task: knows the labels.
         encoder: of the model's tokenizer, with the tokens that are read at a time.
         reading: how a document that does not fit is read.
-        train: examples to train on.
+        trained: documents to train on.
+        train: their examples.
         valid: documents to measure by.
         parts: what "train" and "valid" hold.
         notes: what the user should know of the held-out share, line by line.
@@ -99,6 +100,7 @@ class Corpus:
     task: Task[Any, Any]
     encoder: Encoder
     reading: Reading
+    trained: Documents
     train: Examples
     valid: Documents
     parts: dict[str, Part]
@@ -194,7 +196,7 @@ def build_corpus(
     examples = store_examples(_examples(train, task, encoder, reading, parts["train"]))
     for _ in _examples(valid, task, encoder, reading, parts["valid"]):
         pass  # counted, and every label looked at before the training; the documents are encoded as they are measured
-    return Corpus(task, encoder, reading, examples, valid, parts, notes)
+    return Corpus(task, encoder, reading, train, examples, valid, parts, notes)
 
 
 def _examples(

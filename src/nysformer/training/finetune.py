@@ -26,13 +26,13 @@ from nysformer.errors import NysformerError
 from nysformer.files.locks import lock_folder
 from nysformer.models import NystromformerPreTrainedModel
 from nysformer.ops import ProductBackend, can_pack, product_backend, use_product_backend
-from nysformer.tasks.base import Metric, Task
+from nysformer.tasks.base import LossFunction, Metric, Task
 from nysformer.tasks.registry import task_class
 from nysformer.training.announce import announce
 from nysformer.training.arguments import steps_of, training_arguments
 from nysformer.training.callbacks import EarlyStopping, ProgressBar, RunKeeper, evaluations_since_best, history
 from nysformer.training.card import CARD, write_run_card
-from nysformer.training.corpus import Corpus, RunDocuments, build_corpus, read_documents
+from nysformer.training.corpus import Corpus, build_corpus, read_documents
 from nysformer.training.folder import RunFolder
 from nysformer.training.head import load_with_head, read_head
 from nysformer.training.memory import returned_memory
@@ -111,6 +111,9 @@ def _run(options: FinetuneOptions, folder: RunFolder, console: Console) -> Finet
     corpus = build_corpus(documents, options, tokenizer, model.config.max_position_embeddings)
     if before is not None and before.get("data", {}).get("fingerprint") != corpus.fingerprint:
         raise NysformerError(f"{folder.path}: the documents are not those the run began with; begin a new run")
+    loss = corpus.task.loss_function(corpus.trained, balanced=options.class_weights is not None)
+    if corpus.reading.strategy != "whole":
+        model.config.reading = corpus.reading.as_config(corpus.max_length)
     announce(console, corpus, documents.logs, new_head)
 
     with while_training(folder):
@@ -125,7 +128,7 @@ def _run(options: FinetuneOptions, folder: RunFolder, console: Console) -> Finet
         }
         folder.write_json("run.json", run)
         with use_product_backend(product):
-            schedule, state = _train(options, folder, corpus, documents, model, tokenizer, metric, last, console)
+            schedule, state = _train(options, folder, corpus, loss, model, tokenizer, metric, last, console)
         return _finish(options, folder, run, corpus, metric, schedule, state)
 
 
@@ -159,7 +162,7 @@ def _train(
     options: FinetuneOptions,
     folder: RunFolder,
     corpus: Corpus,
-    documents: RunDocuments,
+    loss: LossFunction | None,
     model: NystromformerPreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     metric: Metric,
@@ -193,7 +196,7 @@ def _train(
         evaluation=evaluation,
         schedule=schedule,
         eval_dtype=options.eval_dtype,
-        compute_loss_func=corpus.task.loss_function(documents.train, balanced=options.class_weights is not None),
+        compute_loss_func=loss,
         callbacks=[RunKeeper(folder, schedule, evaluation)],
     )
     trainer.remove_callback(PrinterCallback)
