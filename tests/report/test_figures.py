@@ -4,7 +4,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from nysformer.report.figures import STYLE, Theme, _running_mean, accuracy_by_length, training_curve
+from nysformer.report.figures import STYLE, Theme, _running_mean, metric_by_length, training_curve
+from nysformer.tasks.base import Metric
 
 LONG = {"band": "> 512", "documents": 3, "accuracy": 1.0}
 SYSTEMS = {
@@ -15,7 +16,7 @@ LOSS = [(0.1, 2.0), (0.2, 1.5), (0.3, 1.2)]
 
 
 def bars(theme: Theme = "light") -> str:
-    return accuracy_by_length(SYSTEMS, model="ours", theme=theme)
+    return metric_by_length(SYSTEMS, metric=Metric("accuracy", "accuracy"), model="ours", theme=theme)
 
 
 def curve(theme: Theme = "light") -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nysformer.report.page import Example, Report, render_page
+from nysformer.tasks.base import Metric
 
 
 def metrics(accuracy: float) -> dict[str, Any]:
@@ -29,6 +30,7 @@ REPORT = Report(
     introduction="An introduction",
     verdict="ours < theirs",
     systems={"theirs": metrics(0.7), "ours": metrics(0.6)},
+    metrics=[Metric("accuracy", "accuracy"), Metric("macro_f1", "macro-F1")],
     model="ours",
     loss=[(0.1, 2.0), (0.2, 1.0)],
     validation={"accuracy": [(0.2, 0.6)]},

@@ -133,8 +133,10 @@ def test_labels_of_two_kinds_and_metrics_of_another_task_are_refused(options: Op
     path.write_text(json.dumps(several(3)) + "\n" + json.dumps({"text": "a", "label": "b"}) + "\n", encoding="utf-8")
     with pytest.raises(NysformerError, match=r"labels of different kinds, at .*rows\.jsonl:1 and .*rows\.jsonl:2"):
         finetune(options(train=(str(path),), valid=(str(path),)))
-    with pytest.raises(NysformerError, match="no column 'context'"):
+    with pytest.raises(NysformerError, match="no column 'question'"):
         finetune(options(task="question-answering", train=(str(path),), valid=(str(path),)))
+    path.write_text(json.dumps(asked(1)) + "\n" + json.dumps(asked(2)) + "\n", encoding="utf-8")
+    weighed = options(task="question-answering", train=(str(path),), valid=(str(path),), class_weights="balanced")
     with pytest.raises(NysformerError, match="class_weights: question-answering has no classes to weigh"):
-        path.write_text(json.dumps(asked(1)) + "\n" + json.dumps(asked(2)) + "\n", encoding="utf-8")
-        finetune(options(task="question-answering", train=(str(path),), valid=(str(path),), class_weights="balanced"))
+        finetune(weighed)
+    assert not Path(weighed.output).exists()

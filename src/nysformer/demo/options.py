@@ -2,20 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from nysformer.models.ranges import Number, Text, check_options, option, whole
-from nysformer.tasks.sequence_classification import Prediction
+from nysformer.tasks.labels import SINGLE_LABEL
+from nysformer.tasks.sequence_classification import Prediction, SequenceClassification
 from nysformer.training.options import FinetuneResult
 
-__all__ = ["MODEL", "RIVALS", "VERSIONS_PER_GROUP", "DemoOptions", "DemoResult"]
+__all__ = ["METRICS", "MODEL", "RIVALS", "VERSIONS_PER_GROUP", "DemoOptions", "DemoResult"]
 
 MODEL = "nysformer"
 RIVALS = {
     "TF-IDF, first 350 words": "TF-IDF + linear SVM on the first 350 words",
     "TF-IDF, whole text": "TF-IDF + linear SVM on the whole text",
 }
+_METRICS = SequenceClassification((), SINGLE_LABEL).metrics
+METRICS = tuple(sorted((metric for metric in _METRICS if metric.greater_is_better), key=attrgetter("key")))
+"""What systems are compared by, the plainest first."""
 # The largest group of versions is a third of the corpus: more of a group than this teaches the encoder little.
 VERSIONS_PER_GROUP = 16
 

@@ -9,7 +9,7 @@ from typing import Any
 from nysformer import __version__
 from nysformer.checkpoints.card import write_card
 from nysformer.data.licences import LicenceCorpus
-from nysformer.demo.options import MODEL, VERSIONS_PER_GROUP, DemoOptions, DemoResult
+from nysformer.demo.options import METRICS, MODEL, VERSIONS_PER_GROUP, DemoOptions, DemoResult
 from nysformer.demo.story import tell
 from nysformer.files.atomic import write_atomically
 from nysformer.models import NystromformerConfig, NystromformerForSequenceClassification
@@ -62,8 +62,8 @@ def _write_card(result: DemoResult, corpus: LicenceCorpus, recipe: Mapping[str, 
             f"minutes; the checkpoint of step {result.training.best_step:,} was chosen on the validation documents.",
         ],
         metrics=[
-            (f"{title}, test, {name}", measured[key])
-            for key, title in (("accuracy", "accuracy"), ("macro_f1", "macro-F1"))
+            (f"{metric.title}, test, {name}", measured[metric.key])
+            for metric in METRICS
             for name, measured in result.systems.items()
         ],
         limits=[

@@ -49,7 +49,6 @@ RECIPE: dict[str, Any] = {
     "bf16": True,
     "eval_steps": 100,
     "log_every": 5,
-    "best_metric": "macro_f1",
 }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nysformer.data.licences import LicenceCorpus
+from nysformer.demo.options import METRICS
 from nysformer.report.page import Example, Report
 
 __all__ = ["tell"]
@@ -33,11 +34,14 @@ def tell(metrics: Mapping[str, Any], corpus: LicenceCorpus, history: Sequence[Ma
         ),
         verdict=metrics["verdict"],
         systems=systems,
+        metrics=METRICS,
         model=model,
         loss=[(time, entry["loss"]) for time, entry in minutes if "loss" in entry],
         validation={
-            word: [(time, entry[key]) for time, entry in minutes if key in entry]
-            for word, key in (("accuracy", "eval_accuracy"), ("macro-F1", "eval_macro_f1"))
+            metric.title: [
+                (time, entry[f"eval_{metric.key}"]) for time, entry in minutes if f"eval_{metric.key}" in entry
+            ]
+            for metric in METRICS
         },
         example=Example(
             f"One test document: {example['document']} ({example['label']}, {example['length']:,} tokens)",
@@ -63,7 +67,7 @@ def tell(metrics: Mapping[str, Any], corpus: LicenceCorpus, history: Sequence[Ma
         notes=[
             "A run that ends by time does more steps on a faster machine, so its numbers vary from machine to machine.",
             f"One standard error of an accuracy on {corpus.documents['test']:,} documents is about "
-            f"{_standard_error(systems[model]['accuracy'], corpus.documents['test']):.3f}, and more for documents that "
+            f"{_standard_error(systems[model][METRICS[0].key], corpus.documents['test']):.3f}, and more for documents that "
             "come in groups of versions: small differences are chance.",
             f"The fine-tuning saw at most {recipe['versions_a_group']} documents of a group, the first "
             f"{recipe['max_length']:,} tokens of each; the baselines all of them.",

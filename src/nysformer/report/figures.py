@@ -13,7 +13,9 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["Theme", "accuracy_by_length", "training_curve"]
+from nysformer.tasks.base import Metric
+
+__all__ = ["Theme", "metric_by_length", "training_curve"]
 
 Theme = Literal["light", "dark"]
 Points = Sequence[tuple[float, float]]
@@ -43,11 +45,14 @@ STYLE = {
 }
 
 
-def accuracy_by_length(systems: Mapping[str, Mapping[str, Any]], *, model: str, theme: Theme = "light") -> str:
-    """Draw accuracy by length band, a bar for each system.
+def metric_by_length(
+    systems: Mapping[str, Mapping[str, Any]], *, metric: Metric, model: str, theme: Theme = "light"
+) -> str:
+    """Draw a metric by length band, a bar for each system.
 
     Args:
-        systems: name -> the result of `nysformer.tasks.metrics.classification_metrics`, all on the same documents.
+        systems: name -> metrics of a task, all on the same documents.
+        metric: from 0 to 1.
         model: the name of the system to stand out.
         theme: the page it is for.
 
@@ -62,14 +67,14 @@ def accuracy_by_length(systems: Mapping[str, Mapping[str, Any]], *, model: str, 
         width = 0.84 / len(systems)
         baseline_colours = iter(palette.systems * len(systems))
         for position, (name, metrics) in enumerate(systems.items()):
-            heights = [band["accuracy"] for band in metrics["by_length"]]
+            heights = [band[metric.key] for band in metrics["by_length"]]
             centres = [band + (position - (len(systems) - 1) / 2) * width for band in range(len(bands))]
             colour = palette.model if name == model else next(baseline_colours)
             bars = axes.bar(centres, heights, width * 0.92, label=name, color=colour)
             axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=7.5, color=palette.ink)
         axes.set_xticks(range(len(bands)), [f"{band['band']} tokens\n{band['documents']} documents" for band in bands])
         axes.set_ylim(0, 1)
-        axes.set_ylabel("accuracy")
+        axes.set_ylabel(metric.title)
         _clean(axes, palette)
         axes.tick_params(axis="x", length=0)
         figure.legend(loc="outside upper left", ncols=len(systems), frameon=False, labelcolor=palette.ink)

@@ -7,7 +7,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from nysformer.report.figures import Points, Theme, accuracy_by_length, training_curve
+from nysformer.report.figures import Points, Theme, metric_by_length, training_curve
+from nysformer.tasks.base import Metric
 from nysformer.tasks.weaknesses import zero_f1
 
 __all__ = ["Example", "Report", "render_page"]
@@ -30,8 +31,9 @@ class Report:
         title: of the page.
         introduction: one paragraph: the task and its data.
         verdict: one sentence: who won, by how much.
-        systems: name -> the result of `nysformer.tasks.metrics.classification_metrics`, in the table's order, all
-            on the same documents.
+        systems: name -> metrics of a task (see `nysformer.tasks.base.Measure`), in the table's order, all on the same
+            documents.
+        metrics: those to show, of which more is better; the first is shown by length, too.
         model: the name in `systems` of the system the page is about.
         loss: (minutes, training loss), in order.
         validation: metric name -> (minutes, value), in order.
@@ -47,6 +49,7 @@ class Report:
     introduction: str
     verdict: str
     systems: Mapping[str, Mapping[str, Any]]
+    metrics: Sequence[Metric]
     model: str
     loss: Points
     validation: Mapping[str, Points]
@@ -61,14 +64,15 @@ class Report:
 def render_page(report: Report) -> str:
     """Render the page; every text is escaped, both plots are embedded for a light and for a dark page."""
     themes: tuple[Theme, Theme] = ("light", "dark")
-    bars = {theme: accuracy_by_length(report.systems, model=report.model, theme=theme) for theme in themes}
+    first = report.metrics[0]
+    bars = {theme: metric_by_length(report.systems, metric=first, model=report.model, theme=theme) for theme in themes}
     curve = {
         theme: training_curve(report.loss, report.validation, theme=theme, steps_per_point=report.log_every)
         for theme in themes
     }
     plots = [
         {
-            "title": "Accuracy by length",
+            "title": f"{_capital(first.title)} by length",
             "caption": "Bars over few documents move much with each of them; the number is below each band.",
             "light": _data_url(bars["light"]),
             "dark": _data_url(bars["dark"]),
@@ -88,12 +92,19 @@ def render_page(report: Report) -> str:
     return environment.get_template("page.html.j2").render(
         report=report,
         documents=about["documents"],
+        titles=[_capital(metric.title) for metric in report.metrics],
+        headline=_capital(" and ".join(metric.title for metric in report.metrics)),
+        by_length=first.title,
         bands=about["by_length"],
         per_class=about["per_class"],
         weakness=zero_f1(about),
         rows=_rows(report),
         plots=plots,
     )
+
+
+def _capital(title: str) -> str:
+    return title[:1].upper() + title[1:]
 
 
 def _points(log_every: int) -> str:
@@ -104,8 +115,11 @@ def _points(log_every: int) -> str:
 
 def _rows(report: Report) -> list[dict[str, Any]]:
     values = {
-        name: [metrics["accuracy"], metrics["macro_f1"], *(band["accuracy"] for band in metrics["by_length"])]
-        for name, metrics in report.systems.items()
+        name: [
+            *(measured[metric.key] for metric in report.metrics),
+            *(band[report.metrics[0].key] for band in measured["by_length"]),
+        ]
+        for name, measured in report.systems.items()
     }
     # Ties are all best; a difference that the table does not show is no difference.
     best = [max(round(value, 3) for value in column) for column in zip(*values.values(), strict=True)]
