@@ -67,8 +67,8 @@ def tell(metrics: Mapping[str, Any], corpus: LicenceCorpus, history: Sequence[Ma
         notes=[
             "A run that ends by time does more steps on a faster machine, so its numbers vary from machine to machine.",
             f"One standard error of an accuracy on {corpus.documents['test']:,} documents is about "
-            f"{_standard_error(systems[model][METRICS[0].key], corpus.documents['test']):.3f}, and more for documents that "
-            "come in groups of versions: small differences are chance.",
+            f"{_standard_error(systems[model][METRICS[0].key], corpus.documents['test']):.3f}, and more for documents "
+            "that come in groups of versions: small differences are chance.",
             f"The fine-tuning saw at most {recipe['versions_a_group']} documents of a group, the first "
             f"{recipe['max_length']:,} tokens of each; the baselines all of them.",
             "The test documents are read up to 4,096 tokens; TF-IDF on the whole text reads them to the end.",
