@@ -12,7 +12,7 @@ import pytest
 from tiny import save_classifier
 
 from nysformer.cli.main import main
-from nysformer.inference.predict import TOKENS_PER_BATCH
+from nysformer.inference.options import TOKENS_PER_BATCH
 
 Run = Callable[..., tuple[int, list[dict[str, object]], str]]
 

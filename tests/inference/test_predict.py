@@ -19,7 +19,7 @@ from nysformer.data.records import Item, Record, RecordError, Waiting
 from nysformer.errors import NysformerError
 from nysformer.inference import predict as module
 from nysformer.inference.load import load_classifier, load_tokenizer
-from nysformer.inference.precision import Precision
+from nysformer.inference.options import Precision
 from nysformer.inference.predict import Predictor
 from nysformer.inference.prediction import Prediction
 

@@ -17,7 +17,7 @@ from nysformer.data.documents import load_documents
 from nysformer.data.tokens import encode_labels
 from nysformer.errors import NysformerError
 from nysformer.inference.metrics import classification_metrics
-from nysformer.inference.precision import Precision
+from nysformer.inference.options import Precision
 from nysformer.inference.predict import Predictor
 from nysformer.layers.fused import can_quantize
 

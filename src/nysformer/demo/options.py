@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nysformer.inference.prediction import Prediction
-from nysformer.models.ranges import Number, Text, check_options, option, whole
+from nysformer.options import Number, Text, check_options, option, option_class, whole
 from nysformer.training.options import FinetuneResult
 
 __all__ = ["MODEL", "RIVALS", "VERSIONS_PER_GROUP", "DemoOptions", "DemoResult"]
@@ -20,19 +20,21 @@ RIVALS = {
 VERSIONS_PER_GROUP = 16
 
 
+@option_class
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """The settings of the demo.
+    """The settings of the demo."""
 
-    Attributes:
-        minutes: of fine-tuning, its validations included.
-        output: the folder for everything; it becomes a model folder.
-        seed: of the split by group, the new head, the order of documents and dropout.
-    """
-
-    minutes: float = option(4.0, Number(0, 1_000_000, open_low=True))
-    output: str = option("runs/demo", Text())
-    seed: int = option(0, whole(0, 2**32 - 1))
+    minutes: float = option(
+        4.0, Number(0, 1_000_000, open_low=True), metavar="NUMBER", help="Fine-tune for so many minutes."
+    )
+    output: str = option("runs/demo", Text(), metavar="DIR", help="Folder for everything; it becomes a model folder.")
+    seed: int = option(
+        0,
+        whole(0, 2**32 - 1),
+        metavar="NUMBER",
+        help="Of the split, the new head, the order of documents and dropout.",
+    )
 
     def __post_init__(self) -> None:
         """Refuse values out of range.

@@ -13,8 +13,8 @@ from nysformer.data.tables import Columns
 from nysformer.data.tokens import encode_labels
 from nysformer.errors import NysformerError
 from nysformer.inference.metrics import classification_metrics
-from nysformer.inference.precision import Precision
-from nysformer.inference.predict import MOSTLY_UNKNOWN, TOKENS_PER_BATCH, Predictor
+from nysformer.inference.options import TOKENS_PER_BATCH, Precision
+from nysformer.inference.predict import MOSTLY_UNKNOWN, Predictor
 from nysformer.inference.prediction import Scored
 
 __all__ = ["MISTAKE_COLUMNS", "evaluate"]

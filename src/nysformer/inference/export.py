@@ -23,7 +23,7 @@ from nysformer.data.folders import check_new_folder, new_folder
 from nysformer.errors import NysformerError
 from nysformer.inference.load import has_tokenizer, load_model, load_tokenizer
 from nysformer.models import NystromformerForMultipleChoice, NystromformerPreTrainedModel
-from nysformer.models.ranges import Flag
+from nysformer.options import Flag
 
 __all__ = ["Exported", "Format", "export", "trace"]
 

@@ -1,17 +1,15 @@
 """Where and in which precision evaluation and prediction run, and the model in one of those precisions."""
 
 import warnings
-from typing import Literal, TypeVar, get_args
+from typing import TypeVar
 
 import torch
 
 from nysformer.errors import NysformerError
+from nysformer.inference.options import Precision
 from nysformer.models import NystromformerPreTrainedModel, optimize
 
-__all__ = ["PRECISIONS", "Precision", "fast_copy", "usable_device"]
-
-Precision = Literal["float32", "bfloat16", "int8"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+__all__ = ["fast_copy", "usable_device"]
 
 # What torch says beyond this is about its build.
 _LONGEST_REASON = 80

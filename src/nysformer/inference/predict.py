@@ -19,15 +19,12 @@ from nysformer.data.given import Given, given_records
 from nysformer.data.records import Record, RecordError, Waiting
 from nysformer.errors import NysformerError
 from nysformer.inference.load import check_model, label_names, load_classifier, load_tokenizer
-from nysformer.inference.precision import PRECISIONS, Precision, fast_copy, usable_device
+from nysformer.inference.options import PRECISIONS, TOKENS_PER_BATCH, Precision
+from nysformer.inference.precision import fast_copy, usable_device
 from nysformer.inference.prediction import Prediction, Scored
 from nysformer.models import NystromformerForSequenceClassification
 
-__all__ = ["MOSTLY_UNKNOWN", "TOKENS_PER_BATCH", "Predictor", "load"]
-
-
-TOKENS_PER_BATCH = 8192
-"""Real tokens per batch; more is no faster on a CPU."""
+__all__ = ["MOSTLY_UNKNOWN", "Predictor", "load"]
 
 # How far reading runs ahead of the answers: enough to find documents of like length, whatever there is to read. The
 # first window is small, so that the first answers come soon; each full one doubles the next, up to these.

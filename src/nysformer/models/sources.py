@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from nysformer.errors import NysformerError
 from nysformer.models.pretrained import NystromformerPreTrainedModel
-from nysformer.models.ranges import Flag, check_options, option, whole
+from nysformer.options import Flag, check_options, option, option_class, whole
 
 __all__ = ["UNREADABLE", "Conversion", "ConversionOptions", "parts", "refuse_pickle"]
 
@@ -34,25 +34,51 @@ UNREADABLE = (
 )
 
 
+@option_class
 @dataclass(frozen=True, kw_only=True)
 class ConversionOptions:
-    """The options of a conversion; None for what the source says.
+    """The options of a conversion; None for what the source says."""
 
-    Attributes:
-        max_position_embeddings: tokens a document may have; the source's table is tiled up to there.
-        num_landmarks: landmarks a head; 64 where the source has none.
-        conv_kernel_size: odd; of a new convolution, which starts at zero. Sources with one keep theirs.
-        softmax_max_length: up to how many tokens a document gets softmax attention.
-        num_attention_heads: of the authors' checkpoints without convolution, which do not say.
-        allow_pickle: read pickled weights too, by torch's reader that builds nothing but tensors.
-    """
-
-    max_position_embeddings: int | None = option(None, whole(1, MOST_POSITIONS))
-    num_landmarks: int | None = option(None, whole(1, MOST_POSITIONS))
-    conv_kernel_size: int | None = option(None, whole(1, MOST_POSITIONS))
-    softmax_max_length: int | None = option(None, whole(0))
-    num_attention_heads: int | None = option(None, whole(1, MOST_POSITIONS))
-    allow_pickle: bool = option(False, Flag())
+    max_position_embeddings: int | None = option(
+        None,
+        whole(1, MOST_POSITIONS),
+        flag="--max-length",
+        metavar="TOKENS",
+        show_default="the source's own",
+        help="Longest document the result reads: the source's positions are tiled up to there.",
+    )
+    num_landmarks: int | None = option(
+        None,
+        whole(1, MOST_POSITIONS),
+        flag="--landmarks",
+        metavar="N",
+        show_default="the source's own, else 64",
+        help="Landmarks per head.",
+    )
+    softmax_max_length: int | None = option(
+        None,
+        whole(0),
+        metavar="TOKENS",
+        show_default="all that the source reads; 0 for a Nyströmformer",
+        help="Documents up to there keep softmax attention, and with it the source's numbers.",
+    )
+    conv_kernel_size: int | None = option(
+        None,
+        whole(1, MOST_POSITIONS),
+        flag="--conv-kernel",
+        metavar="K",
+        help="Add a convolution of K (odd) taps, zero until trained. A source with a convolution keeps its own.",
+    )
+    num_attention_heads: int | None = option(
+        None,
+        whole(1, MOST_POSITIONS),
+        flag="--num-heads",
+        metavar="N",
+        help="Attention heads, for an authors' checkpoint without convolution.",
+    )
+    allow_pickle: bool = option(
+        False, Flag(), help="Read pickled weights, too, by a reader that makes tensors only."
+    )
 
     def __post_init__(self) -> None:
         """Refuse values out of range.

@@ -1,149 +1,217 @@
-"""The options of a fine-tuning run, and its result."""
+"""The options of a training run, and its result."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from nysformer.data.reader import ReadOptions
+from nysformer.data.reading import ReadOptions
 from nysformer.errors import NysformerError
-from nysformer.inference.precision import PRECISIONS
-from nysformer.models.ranges import Choice, Flag, Number, Text, Texts, allows, check_options, option, share, whole
+from nysformer.inference.options import PRECISIONS, TOKENS_PER_BATCH, Precision
+from nysformer.options import (
+    Choice,
+    FilesOrRows,
+    Flag,
+    Number,
+    Text,
+    as_keywords,
+    as_plain,
+    check_options,
+    declarations,
+    option,
+    option_class,
+    required,
+    share,
+    whole,
+)
+from nysformer.tasks.reading import STRATEGIES, Strategy
 
-__all__ = ["FinetuneOptions", "FinetuneResult"]
+__all__ = ["FinetuneOptions", "FinetuneResult", "TaskName", "TrainingOptions"]
 
-BEST_METRICS = ("macro_f1", "accuracy", "loss")
+TaskName = Literal["sequence-classification", "token-classification", "question-answering", "multiple-choice"]
+ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
 # Options that may change on resume; everything else shapes the numbers and must stay.
 _FREE_ON_RESUME = {
     *("model", "train", "valid", "output", "text_column", "label_column"),
-    *("delimiter", "encoding", "label_from", "all_files"),  # the documents themselves are compared
+    *("input_format", "delimiter", "encoding", "label_from", "all_files"),  # the documents themselves are compared
     *("epochs", "max_steps", "time_limit", "early_stopping", "gradient_checkpointing", "resume", "overwrite"),
 }
+# What runs recorded before None stood for it.
+_WAS = {"best_metric": "macro_f1"}
 
 
+@option_class
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FinetuneOptions:
-    """The settings of one run of sequence classification. Lengths and budgets are in tokens.
+class TrainingOptions(ReadOptions):
+    """The settings of one training run, whatever it trains. Lengths and budgets are in tokens."""
 
-    Attributes:
-        model: a Nyströmformer folder with its tokenizer, or a name on the hub.
-        train: labelled files or folders (see `nysformer.data.documents.load_documents`).
-        valid: the same, to choose the best checkpoint by; if empty, `valid_share` of `train` is held out.
-        output: the run folder, which becomes a model folder.
-        text_column: column of the text.
-        label_column: column of the label.
-        delimiter: between the cells of CSV; this and the next three as in `nysformer.data.reader.ReadOptions`.
-        encoding: of the files; None for UTF-8.
-        label_from: "top" labels a text file by the first folder below its source, "parent" by the folder it lies in.
-        all_files: in folders, read files of an unknown suffix, or of none, as text.
-        valid_share: between 0 and 1, stratified by label (see `nysformer.data.holdout.hold_out`).
-        group_column: with `valid_share`, the column that says which documents belong together, such as a thread or an
-            author: they are never on both sides. A document without a value stands by itself.
-        group_near_duplicates: with `valid_share`, versions of one text are never on both sides (see
-            `nysformer.data.groups.near_duplicate_groups`).
-        max_length: a longer document loses its end; None for all that the model can read.
-        tokens_per_batch: real tokens a step; a document longer than that rides alone.
-        epochs: passes over the training documents, may be a fraction; 3 if neither this nor `max_steps` is given.
-        max_steps: optimizer steps; the earlier of the two ends the run.
-        time_limit: minutes of training and periodic evaluation, over all sessions of the run; at the end of it the
-            run stops, evaluates and saves. The learning rate then decays with the larger of the share of the steps and
-            the share of the time.
-        learning_rate: the highest, of AdamW.
-        weight_decay: of AdamW, on all but biases and norms.
-        warmup_share: the share of the run in which the learning rate rises, linearly; then it falls linearly to 0.
-        max_grad_norm: gradients are clipped to this norm; 0 for no clipping.
-        class_weights: "balanced" weighs a document's training loss with documents / (labels * documents of its
-            label); validation counts every document alike.
-        bf16: bfloat16 autocast.
-        gradient_checkpointing: keep each layer's input alone and run the layer again in the backward pass: longer
-            steps, in much less memory.
-        eval_dtype: "bfloat16" or "int8" evaluates, during the run, a copy of the model that `nysformer.optimize` made
-            ("int8" with bfloat16 around the products where the processor has it), "float32" the like in single
-            precision; None evaluates as it trains. On a CPU only.
-        eval_per_epoch: evaluations, and checkpoints, an epoch.
-        eval_steps: evaluate every so many steps instead.
-        best_metric: of the validation documents, by which the best checkpoint is chosen.
-        early_stopping: end the run after this many evaluations in a row without a better `best_metric`; None never
-            does.
-        log_every: steps between two entries of the training curve.
-        seed: of the new head, the order of documents, dropout, and the held-out share.
-        resume: take the run in `output` up at its last checkpoint; its losses are then those of a run that was never
-            interrupted.
-        overwrite: replace an earlier run in `output`.
-    """
-
-    model: str = field(metadata=allows(Text()))
-    train: tuple[str, ...] = field(metadata=allows(Texts()))
-    output: str = field(metadata=allows(Text()))
-    valid: tuple[str, ...] = option((), Texts())
-    text_column: str = option("text", Text())
-    label_column: str = option("label", Text())
-    delimiter: str | None = None
-    encoding: str | None = None
-    label_from: Literal["top", "parent"] = option("top", Choice(("top", "parent")))
-    all_files: bool = option(False, Flag())
-    valid_share: float | None = option(None, share(zero=False))
-    group_column: str | None = option(None, Text())
-    group_near_duplicates: bool = option(False, Flag())
-    max_length: int | None = option(None, whole(1))
-    tokens_per_batch: int = option(8192, whole(1))
-    epochs: float | None = option(None, Number(0, 1_000_000, open_low=True))
-    max_steps: int | None = option(None, whole(1))
-    time_limit: float | None = option(None, Number(0, 1_000_000, open_low=True))
-    learning_rate: float = option(5e-5, Number(0, open_low=True))
-    weight_decay: float = option(0.01, Number(0, 1_000))
-    warmup_share: float = option(0.1, share(zero=True))
-    max_grad_norm: float = option(1.0, Number(0))
-    class_weights: Literal["balanced"] | None = option(None, Choice(("balanced",)))
-    bf16: bool = option(False, Flag())
-    gradient_checkpointing: bool = option(False, Flag())
-    eval_dtype: Literal["float32", "bfloat16", "int8"] | None = option(None, Choice(PRECISIONS))
-    eval_per_epoch: int = option(1, whole(1))
-    eval_steps: int | None = option(None, whole(1))
-    best_metric: Literal["macro_f1", "accuracy", "loss"] = option("macro_f1", Choice(BEST_METRICS))
-    early_stopping: int | None = option(None, whole(1))
-    log_every: int = option(10, whole(1))
-    seed: int = option(0, whole(0, 2**32 - 1))
-    resume: bool = option(False, Flag())
-    overwrite: bool = option(False, Flag())
+    output: str = required(
+        Text(), metavar="DIR", panel="Model and output", help="Run folder; it becomes a model folder."
+    )
+    resume: bool = option(
+        False,
+        Flag(),
+        panel="Model and output",
+        help="Go on with the run in `output` at its last checkpoint, with the losses it would have had.",
+    )
+    overwrite: bool = option(False, Flag(), panel="Model and output", help="Replace an earlier run in `output`.")
+    train: Any = required(
+        FilesOrRows(),
+        metavar="FILE...",
+        panel="Documents",
+        help="Documents to train on: JSON Lines, CSV, TSV, Parquet (.gz too); text files, labelled by the folder they "
+        "lie in; folders of such.",
+    )
+    valid: Any = option(
+        (),
+        FilesOrRows(),
+        metavar="FILE...",
+        panel="Documents",
+        help="Documents to choose the best checkpoint by. This or `valid_fraction` is needed.",
+    )
+    valid_fraction: float | None = option(
+        None,
+        share(zero=False),
+        metavar="SHARE",
+        panel="Documents",
+        formerly="valid_share",
+        help="Hold out this share of the training documents instead, label by label.",
+    )
+    max_length: int | None = option(
+        None,
+        whole(1),
+        metavar="TOKENS",
+        panel="Documents",
+        show_default="as many as the model has positions",
+        help="Tokens that the model reads at once; the rest of a longer document is cut.",
+    )
+    tokens_per_batch: int = option(
+        TOKENS_PER_BATCH,
+        whole(1),
+        metavar="TOKENS",
+        panel="Training",
+        help="Real tokens per step; a longer document gets its own batch. Padding is free.",
+    )
+    epochs: float | None = option(
+        None,
+        Number(0, 1_000_000, open_low=True),
+        metavar="NUMBER",
+        panel="Training",
+        show_default="3, unless `max_steps` is given",
+        help="Passes over the training documents; fractions count.",
+    )
+    max_steps: int | None = option(
+        None,
+        whole(1),
+        metavar="NUMBER",
+        panel="Training",
+        help="Optimizer steps; the earliest of this, `epochs` and `time_limit` ends the run.",
+    )
+    time_limit: float | None = option(
+        None,
+        Number(0, 1_000_000, open_low=True),
+        metavar="MINUTES",
+        panel="Training",
+        help="Minutes of training and evaluation, over all sessions of the run: it then stops, evaluates and saves. The "
+        "learning rate falls in time for it.",
+    )
+    learning_rate: float = option(
+        5e-5, Number(0, open_low=True), metavar="RATE", panel="Training", help="Highest rate, of AdamW."
+    )
+    weight_decay: float = option(
+        0.01, Number(0, 1_000), metavar="NUMBER", panel="Training", help="Of all but biases and norms."
+    )
+    warmup_ratio: float = option(
+        0.1,
+        share(zero=True),
+        metavar="SHARE",
+        panel="Training",
+        formerly="warmup_share",
+        help="Share of the run in which the rate rises; then it falls, both linearly.",
+    )
+    max_grad_norm: float = option(
+        1.0, Number(0), metavar="NORM", panel="Training", help="Clip gradients to this norm; 0: never."
+    )
+    bf16: bool = option(False, Flag(), panel="Training", help="bfloat16 autocast, on a CPU too.")
+    gradient_checkpointing: bool = option(
+        False,
+        Flag(),
+        panel="Training",
+        help="Run each layer again in the backward pass: about half the memory, longer steps.",
+    )
+    seed: int = option(
+        0,
+        whole(0, 2**32 - 1),
+        metavar="NUMBER",
+        panel="Training",
+        help="Of new weights, order, dropout and held-out share.",
+    )
+    eval_per_epoch: int = option(
+        1,
+        whole(1),
+        metavar="NUMBER",
+        panel="Evaluation and choice of the model",
+        help="Evaluations, and checkpoints, per epoch.",
+    )
+    eval_steps: int | None = option(
+        None,
+        whole(1),
+        metavar="STEPS",
+        panel="Evaluation and choice of the model",
+        help="Evaluate every so many steps instead.",
+    )
+    eval_dtype: Precision | None = option(
+        None,
+        Choice(PRECISIONS),
+        panel="Evaluation and choice of the model",
+        show_default="as it trains",
+        help="Evaluate a copy made fast for this CPU, in that precision.",
+    )
+    early_stopping: int | None = option(
+        None,
+        whole(1),
+        metavar="NUMBER",
+        panel="Evaluation and choice of the model",
+        show_default="never",
+        help="End the run after this many evaluations in a row without a better one.",
+    )
+    log_every: int = option(
+        10,
+        whole(1),
+        metavar="STEPS",
+        panel="Evaluation and choice of the model",
+        help="Between two entries of the training curve.",
+    )
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
 
         Raises:
-            NysformerError: with the option, its value and the range it may have.
+            NysformerError: with the option, its value and what it may be.
         """
-        check_options(self)
-        if not self.train:
+        ReadOptions.__post_init__(self)
+        train, valid = (not (isinstance(data, tuple) and not data) for data in (self.train, self.valid))
+        if not train:
             raise NysformerError("train: no training documents; name files or folders")
-        if not self.valid and self.valid_share is None:
+        if not valid and self.valid_fraction is None:
             raise NysformerError("valid: no validation documents; name files or folders, or hold out a share of train")
-        if self.valid and self.valid_share is not None:
-            raise NysformerError("valid_share: validation documents are given already; leave out one of the two")
+        if valid and self.valid_fraction is not None:
+            raise NysformerError("valid_fraction: validation documents are given already; leave out one of the two")
         for name in ("group_column", "group_near_duplicates"):
-            if self.valid and getattr(self, name):
+            if valid and getattr(self, name, None):
                 raise NysformerError(
                     f"{name}: nothing is held out, because validation documents are given; leave it out"
                 )
-        self.reading()  # refuses what cannot be meant
         if self.resume and self.overwrite:
             raise NysformerError("resume and overwrite exclude each other; leave out one of the two")
 
-    def reading(self) -> ReadOptions:
+    def read_options(self) -> ReadOptions:
         """How the files are read."""
-        return ReadOptions(
-            text_column=self.text_column,
-            label_column=self.label_column,
-            group_column=self.group_column,
-            delimiter=self.delimiter,
-            encoding=self.encoding,
-            label_from=self.label_from,
-            all_files=self.all_files,
-        )
+        return ReadOptions(**as_keywords(self, of=ReadOptions))
 
     def as_json(self) -> dict[str, Any]:
-        """The options as they stand in `run.json`."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        """The options as they stand in `run.json`; documents in memory are described."""
+        return as_plain(self)
 
     def check_resumable(self, before: dict[str, Any]) -> None:
         """Compare with the options a run began with, which `as_json` gave.
@@ -151,12 +219,82 @@ class FinetuneOptions:
         Raises:
             NysformerError: one differs that would change the losses.
         """
+        former = {each.formerly: each.name for each in declarations(self)}
+        before = {former.get(name, name): value for name, value in before.items()}
         for name, value in self.as_json().items():
-            if name not in _FREE_ON_RESUME and name in before and before[name] != value:
+            if name in _FREE_ON_RESUME or name not in before:
+                continue
+            if before[name] != value and not (value is None and before[name] == _WAS.get(name)):
                 raise NysformerError(
                     f"{self.output}: {name} is {value!r}, but the run began with {before[name]!r}; "
                     "resume with the run's own settings or begin a new run"
                 )
+
+
+@option_class
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuneOptions(TrainingOptions):
+    """The settings of one fine-tuning run. Lengths and budgets are in tokens."""
+
+    model: str = required(
+        Text(),
+        metavar="DIR|ID",
+        panel="Model and output",
+        help="Nyströmformer to begin with: a folder with its tokenizer, or a name on the Hugging Face hub.",
+    )
+    task: TaskName | None = option(
+        None,
+        Choice(get_args(TaskName)),
+        metavar="TASK",
+        panel="Model and output",
+        show_default="by the columns, else sequence-classification",
+        help="What is asked of a document. sequence-classification: its label. token-classification: its words' tags. "
+        "question-answering: the span that answers a question. multiple-choice: one of several texts.",
+    )
+    problem_type: ProblemType | None = option(
+        None,
+        Choice(get_args(ProblemType)),
+        metavar="TYPE",
+        panel="Model and output",
+        show_default="by the labels",
+        help="Of sequence classification: single_label_classification, multi_label_classification or regression.",
+    )
+    group_near_duplicates: bool = option(
+        False,
+        Flag(),
+        panel="Documents",
+        help="With `valid_fraction`: versions of one text stay on one side.",
+    )
+    reading: Strategy | None = option(
+        None,
+        Choice(STRATEGIES),
+        metavar="STRATEGY",
+        panel="Documents",
+        show_default="whole",
+        help="What is read of a document longer than `max_length`. whole, head: its beginning. tail: its end. head+tail: "
+        "half of either. windows: all of it, in overlapping windows. key-sentences: its most central sentences.",
+    )
+    overlap: float = option(
+        0.25,
+        share(zero=True),
+        metavar="SHARE",
+        panel="Documents",
+        help="Share of a window that the next one repeats.",
+    )
+    class_weights: Literal["balanced"] | None = option(
+        None,
+        Choice(("balanced",), none="none"),
+        panel="Training",
+        help="balanced: rare labels weigh more in the loss. Validation counts every document alike.",
+    )
+    best_metric: str | None = option(
+        None,
+        Text(),
+        metavar="METRIC",
+        panel="Evaluation and choice of the model",
+        show_default="the task's first, such as macro_f1",
+        help="The best checkpoint by this metric of the task, or by the loss, becomes the model.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
