@@ -16,8 +16,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny import letter_tokenizer
 from transformers import BertConfig, BertModel
 
+from nysformer.checkpoints.load import label_names, load_classifier, load_tokenizer
 from nysformer.errors import NysformerError
-from nysformer.inference.load import label_names, load_classifier, load_tokenizer
 from nysformer.ops import can_pack, product_backend, use_product_backend
 from nysformer.training.finetune import finetune
 from nysformer.training.options import FinetuneOptions
@@ -217,7 +217,13 @@ def test_the_time_limit_ends_the_run_well(options: Options) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"bf16": True}, {"valid": (), "valid_fraction": 0.25}, {"max_grad_norm": 0.0}, {"max_length": 20}, {"epochs": 0.5}],
+    [
+        {"bf16": True},
+        {"valid": (), "valid_fraction": 0.25},
+        {"max_grad_norm": 0.0},
+        {"max_length": 20},
+        {"epochs": 0.5},
+    ],
     ids=str,
 )
 def test_settings_run(options: Options, changes: dict[str, Any]) -> None:

@@ -15,8 +15,8 @@ from nysformer.data.batches import TokenBudgetBatchSampler
 from nysformer.errors import NysformerError
 from nysformer.inference.metrics import classification_metrics
 from nysformer.inference.options import Precision
-from nysformer.inference.precision import fast_copy
 from nysformer.models import NystromformerPreTrainedModel
+from nysformer.runtime.precision import fast_copy
 from nysformer.training.schedule import Schedule
 
 __all__ = ["Evaluation", "TokenBudgetTrainer", "weighted_loss"]
