@@ -17,9 +17,9 @@ from nysformer.data.documents import load_documents
 from nysformer.data.tokens import encode_labels
 from nysformer.errors import NysformerError
 from nysformer.inference.metrics import classification_metrics
-from nysformer.inference.options import Precision
 from nysformer.inference.predict import Predictor
 from nysformer.layers.fused import can_quantize
+from nysformer.runtime.options import Precision
 
 __all__ = ["measure_accuracy"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nysformer.errors import NysformerError
-from nysformer.models.ranges import Choice, Flag, Number, Text, Texts, check_options, option, share, whole
+from nysformer.options import Choice, Flag, Number, Text, Texts, check_options, option, share, whole
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Options of the library: what each may be and what it means, declared beside the field it belongs to.
 
-A dataclass of options declares its fields with `option` and `required`, is finished by `option_class`, and calls
-`check_options(self)` in `__post_init__`. The command line makes its options of the same declarations.
+A dataclass of options declares its fields with `option` and `required`, gets their descriptions by `option_class`, and
+calls `check_options(self)` in `__post_init__`. The command line makes its options from the same declarations.
 """
 
 from __future__ import annotations
@@ -11,10 +11,7 @@ import math
 import numbers
 import os
 import textwrap
-import warnings
-from collections.abc import Collection, Iterable, Mapping, Sized
 from dataclasses import MISSING, dataclass, field, fields
-from functools import wraps
 from typing import Any, Literal, Protocol, TypeVar, get_args
 
 from nysformer.errors import NysformerError
@@ -23,14 +20,13 @@ __all__ = [
     "PANELS",
     "Choice",
     "Declaration",
-    "FilesOrRows",
     "Flag",
-    "Names",
     "Number",
+    "OrNone",
     "Panel",
     "Text",
+    "Texts",
     "as_keywords",
-    "as_plain",
     "check_options",
     "declarations",
     "option",
@@ -82,6 +78,13 @@ class Number:
         low = f"{'above' if self.open_low else 'of at least'} {self.low:,}"
         high = "" if self.high == math.inf else f" and {'below' if self.open_high else 'at most'} {self.high:,}"
         return f"{self.kind} {low}{high}"
+
+    @property
+    def bounds(self) -> str:
+        """In a few words, such as "at least 1", "above 0, below 1"; empty where there are none."""
+        least = [] if self.low == -math.inf else [f"{'above' if self.open_low else 'at least'} {self.low:,}"]
+        most = [f"{'below' if self.open_high else 'at most'} {self.high:,}"] if self.high < _MOST else []
+        return ", ".join([*least, *most])
 
     def read(self, name: str, value: Any) -> int | float:
         kind = numbers.Integral if self.whole else numbers.Real
@@ -155,31 +158,23 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Names:
-    """Names by name, such as {"text": "body"}."""
+class OrNone:
+    """None too, where None is not the default."""
 
-    def read(self, name: str, value: Any) -> dict[str, str]:
-        if not isinstance(value, Mapping):
-            raise NysformerError(f"{name}: {value!r} is not a mapping of names to names")
-        return {Text().read(name, key): Text().read(name, each) for key, each in value.items()}
+    allowed: Allowed
+
+    def read(self, name: str, value: Any) -> Any:
+        return None if value is None else self.allowed.read(name, value)
 
 
 @dataclass(frozen=True)
-class FilesOrRows:
-    """Files and folders, as a tuple of texts (one alone is a tuple of one), or documents in memory, as they are.
+class Texts:
+    """A sequence of texts or paths, as a tuple; one alone is a sequence of one."""
 
-    Documents in memory are an iterable of rows: a list of mappings, a DataFrame, a Dataset. No documents, whatever their
-    type, are an empty tuple.
-    """
-
-    def read(self, name: str, value: Any) -> Any:
+    def read(self, name: str, value: Any) -> tuple[str, ...]:
         values = [value] if isinstance(value, str | os.PathLike) else value
-        if not isinstance(values, Iterable) or isinstance(values, bytes | bytearray | Mapping):
-            raise NysformerError(f"{name}: {value!r} is neither files nor rows; give paths, or a list of mappings")
-        if isinstance(values, Sized) and not len(values):
-            return ()
-        if not isinstance(values, list | tuple) or isinstance(values[0], Mapping):
-            return values
+        if not isinstance(values, list | tuple):
+            raise NysformerError(f"{name}: {value!r} is not a sequence of texts")
         return tuple(Text().read(name, each) for each in values)
 
 
@@ -195,7 +190,6 @@ class Declaration:
         panel: the heading it stands under there.
         show_default: what the default means, in words.
         flag: its name on the command line.
-        formerly: an earlier name of it, which still works.
     """
 
     name: str
@@ -206,7 +200,6 @@ class Declaration:
     panel: Panel | None
     show_default: str | None
     flag: str
-    formerly: str | None
 
 
 def declarations(options: Any) -> list[Declaration]:
@@ -214,10 +207,9 @@ def declarations(options: Any) -> list[Declaration]:
     found = []
     for each in fields(options):
         if _KEY in each.metadata:
-            default = each.default if each.default_factory is MISSING else each.default_factory()
             declared = dict(each.metadata[_KEY])
             flag = declared.pop("flag") or "--" + each.name.replace("_", "-")
-            found.append(Declaration(name=each.name, default=default, flag=flag, **declared))
+            found.append(Declaration(name=each.name, default=each.default, flag=flag, **declared))
     return found
 
 
@@ -229,7 +221,6 @@ def required(
     panel: Panel | None = None,
     show_default: str | None = None,
     flag: str | None = None,
-    formerly: str | None = None,
     default: Any = MISSING,
 ) -> Any:
     """A dataclass field that must be given. The arguments are those of `Declaration`."""
@@ -240,10 +231,7 @@ def required(
         "panel": panel,
         "show_default": show_default,
         "flag": flag,
-        "formerly": formerly,
     }
-    if isinstance(default, dict):
-        return field(default_factory=lambda: dict(default), metadata={_KEY: declared})
     return field(default=default, metadata={_KEY: declared})
 
 
@@ -254,14 +242,14 @@ def option(default: T, allowed: Allowed, *, help: str, **declared: Any) -> T:
 
 
 def option_class(cls: type[T]) -> type[T]:
-    """Finish a dataclass of options: its docstring lists its fields, its constructor takes their former names.
+    """Complete the docstring of a dataclass of options with its fields.
 
     Example:
         >>> @option_class
         ... @dataclass(frozen=True)
         ... class Lengths:
         ...     '''How long documents may be.'''
-        ...     max_length: int = option(512, whole(1), help="Tokens per document.", formerly="length")
+        ...     max_length: int = option(512, whole(1), help="Tokens per document.")
         >>> print(Lengths.__doc__)
         How long documents may be.
         <BLANKLINE>
@@ -274,27 +262,13 @@ def option_class(cls: type[T]) -> type[T]:
         for each in declared
     ]
     cls.__doc__ = "\n".join([f"{inspect.cleandoc(cls.__doc__ or '')}\n", "Attributes:", *lines])
-    former = {each.formerly: each.name for each in declared if each.formerly is not None}
-    if former:
-        initialize: Any = cls.__init__
-
-        @wraps(initialize)
-        def take(self: Any, *args: Any, **values: Any) -> None:
-            for old in former.keys() & values.keys():
-                if former[old] in values:
-                    raise NysformerError(f"{old}: the former name of {former[old]}, which is given, too; leave it out")
-                warnings.warn(f"{old} is now called {former[old]}", DeprecationWarning, stacklevel=2)
-                values[former[old]] = values.pop(old)
-            initialize(self, *args, **values)
-
-        cls.__init__ = take  # type: ignore[misc]
     return cls
 
 
 def _described(declared: Declaration) -> str:
     if declared.show_default is not None:
         return f"{declared.help} Default: {declared.show_default}."
-    if any(declared.default is nothing for nothing in (MISSING, None, False)) or declared.default in ("", (), {}):
+    if any(declared.default is nothing for nothing in (MISSING, None, False)) or declared.default in ("", ()):
         return declared.help
     return f"{declared.help} Default: {declared.default}."
 
@@ -314,29 +288,11 @@ def check_options(options: Any) -> None:
             object.__setattr__(options, each.name, read)
 
 
-def as_keywords(options: Any, *, of: Any = None, without: Collection[str] = ()) -> dict[str, Any]:
+def as_keywords(options: Any, *, of: Any = None) -> dict[str, Any]:
     """The fields of a dataclass as keyword arguments, as they are.
 
     Args:
         options: an instance.
         of: the dataclass whose fields are wanted, which the instance derives from; None for its own.
-        without: fields to leave out.
     """
-    return {each.name: getattr(options, each.name) for each in fields(of or options) if each.name not in without}
-
-
-def as_plain(options: Any) -> dict[str, Any]:
-    """The fields of a dataclass as JSON holds them; documents in memory are described: "a DataFrame of 120 rows"."""
-    return {name: _plain(value) for name, value in as_keywords(options).items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
-        return list(value)
-    if value is None or isinstance(value, str | int | float):
-        return value
-    if isinstance(value, Mapping):
-        return dict(value)
-    name = type(value).__name__
-    rows = f" of {len(value):,} rows" if isinstance(value, Sized) else ""
-    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}{rows}"
+    return {each.name: getattr(options, each.name) for each in fields(of or options)}

@@ -47,7 +47,7 @@ def test_another_seed_another_split() -> None:
 
 
 def test_a_lone_document_is_named_with_its_label() -> None:
-    with pytest.raises(NysformerError, match=r"valid_fraction: 0\.5: the label 'rare' has 1 document"):
+    with pytest.raises(NysformerError, match=r"valid_share: 0\.5: the label 'rare' has 1 document"):
         hold_out([0, 0, 0, 1], ["usual", "rare"], 0.5)
 
 

@@ -19,9 +19,9 @@ from nysformer.checkpoints.load import load_classifier, load_tokenizer
 from nysformer.data.records import Item, Record, RecordError, Waiting
 from nysformer.errors import NysformerError
 from nysformer.inference import predict as module
-from nysformer.inference.options import Precision
 from nysformer.inference.predict import Predictor
 from nysformer.inference.prediction import Prediction
+from nysformer.runtime.options import Precision
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 

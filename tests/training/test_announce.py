@@ -28,7 +28,7 @@ def test_folders_of_labels_and_what_they_held_besides(options: Options, tmp_path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("a b c" if label == "cats" else "x y z", encoding="utf-8")
         (tmp_path / "texts" / label / "photo.jpg").write_bytes(b"\xff\xd8")
-    shown = lines_of(options(train=(str(tmp_path / "texts"),), valid=(), valid_fraction=0.25, max_steps=1))
+    shown = lines_of(options(train=(str(tmp_path / "texts"),), valid=(), valid_share=0.25, max_steps=1))
     assert shown[0].startswith("training: 6 documents")
     assert shown[1].startswith("validation: 2 documents")
     assert shown[2].startswith("training: skipped: 2 ")

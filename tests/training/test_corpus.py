@@ -34,11 +34,11 @@ def test_what_is_cut_is_counted(options: Options) -> None:
 
 
 def test_a_held_out_share_keeps_the_labels_shares_and_takes_each_document_once(options: Options) -> None:
-    built = corpus(options(valid=(), valid_fraction=0.2))
+    built = corpus(options(valid=(), valid_share=0.2))
     train, valid = built.parts["train"], built.parts["valid"]
     assert Counter(valid["labels"]) == {0: 6, 1: 2, 2: 4}
     assert len(set(train["source"]) | set(valid["source"])) == len(train) + len(valid) == 60
-    again, other = corpus(options(valid=(), valid_fraction=0.2)), corpus(options(valid=(), valid_fraction=0.2, seed=1))
+    again, other = corpus(options(valid=(), valid_share=0.2)), corpus(options(valid=(), valid_share=0.2, seed=1))
     assert again.fingerprint == built.fingerprint != other.fingerprint
 
 
@@ -58,9 +58,9 @@ def test_what_cannot_be_trained_on_is_refused(options: Options, tmp_path: Path) 
     with pytest.raises(NysformerError, match=r"lone\.csv:2: the label 'x' is none of those"):
         corpus(options(valid=(str(lone),)))
     with pytest.raises(
-        NysformerError, match=r"valid_fraction: 0\.5: the label 'y' has 1 document.* give validation documents"
+        NysformerError, match=r"valid_share: 0\.5: the label 'y' has 1 document.* give validation documents"
     ):
-        corpus(options(train=(str(lone),), valid=(), valid_fraction=0.5))
+        corpus(options(train=(str(lone),), valid=(), valid_share=0.5))
 
 
 def rows(path: Path, count: int, **columns: Callable[[int], object]) -> str:
@@ -75,7 +75,7 @@ def label(number: int) -> str:
 
 def test_groups_of_a_column_stay_together(options: Options, tmp_path: Path) -> None:
     path = rows(tmp_path / "a.jsonl", 40, text=lambda n: f"{LETTERS[n % 26]} {n}", label=label, thread=lambda n: n // 4)
-    built = corpus(options(train=(path,), valid=(), valid_fraction=0.25, group_column="thread"))
+    built = corpus(options(train=(path,), valid=(), valid_share=0.25, group_column="thread"))
     sides = [
         {(int(source.rsplit(":")[-1]) - 1) // 4 for source in built.parts[part]["source"]}
         for part in ("train", "valid")
@@ -84,7 +84,7 @@ def test_groups_of_a_column_stay_together(options: Options, tmp_path: Path) -> N
     assert len(built.parts["valid"]) == 8
     assert sorted(built.parts["valid"].column_names) == ["input_ids", "labels", "length", "source", "truncated"]
     with pytest.raises(NysformerError, match="no column 'author'"):
-        corpus(options(train=(path,), valid=(), valid_fraction=0.25, group_column="author"))
+        corpus(options(train=(path,), valid=(), valid_share=0.25, group_column="author"))
 
 
 def test_near_duplicates_stay_together_with_groups_or_without(options: Options, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_near_duplicates_stay_together_with_groups_or_without(options: Options, 
     )
     for column, size in ((None, 3), ("pair", 6)):
         settings = {"group_column": column, "group_near_duplicates": True}
-        built = corpus(options(train=(path,), valid=(), valid_fraction=0.3, **settings))
+        built = corpus(options(train=(path,), valid=(), valid_share=0.3, **settings))
         sides = [
             {(int(source.rsplit(":")[-1]) - 1) // size for source in built.parts[part]["source"]}
             for part in ("train", "valid")
@@ -122,5 +122,5 @@ def test_what_reading_met_comes_with_the_documents(options: Options, tmp_path: P
     assert documents.labels == ["ham", "spam"]
     assert documents.logs["train"].label_table() == [("ham", 2), ("spam", 1)]
     assert documents.logs["valid"].lines() == ["skipped: 1 .png"]
-    parents = options(train=(str(tmp_path / "src"),), valid=(), valid_fraction=0.5, label_from="parent")
+    parents = options(train=(str(tmp_path / "src"),), valid=(), valid_share=0.5, label_from="parent")
     assert read_documents(parents).labels == ["ham", "old", "spam"]

@@ -217,13 +217,7 @@ def test_the_time_limit_ends_the_run_well(options: Options) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [
-        {"bf16": True},
-        {"valid": (), "valid_fraction": 0.25},
-        {"max_grad_norm": 0.0},
-        {"max_length": 20},
-        {"epochs": 0.5},
-    ],
+    [{"bf16": True}, {"valid": (), "valid_share": 0.25}, {"max_grad_norm": 0.0}, {"max_length": 20}, {"epochs": 0.5}],
     ids=str,
 )
 def test_settings_run(options: Options, changes: dict[str, Any]) -> None:

@@ -15,14 +15,14 @@ from nysformer.training.options import FinetuneOptions
     [
         ({"train": ()}, "no training documents"),
         ({"valid": ()}, "no validation documents"),
-        ({"valid_fraction": 0.1}, "validation documents are given already"),
-        ({"valid": (), "valid_fraction": 1.0}, "valid_fraction: 1.0"),
+        ({"valid_share": 0.1}, "validation documents are given already"),
+        ({"valid": (), "valid_share": 1.0}, "valid_share: 1.0"),
         ({"resume": True, "overwrite": True}, "exclude each other"),
         ({"epochs": 0}, "epochs: 0 is not above 0"),
         ({"time_limit": -1.0}, "time_limit: -1.0"),
         ({"learning_rate": float("nan")}, "learning_rate: nan"),
         ({"eval_steps": 0}, "eval_steps: 0"),
-        ({"warmup_ratio": 1.0}, "warmup_ratio: 1.0"),
+        ({"warmup_share": 1.0}, "warmup_share: 1.0"),
         ({"max_grad_norm": -1.0}, "max_grad_norm: -1.0 is below 0"),
         ({"best_metric": "f1"}, "best_metric: 'f1' is unknown; there is macro_f1, accuracy, loss"),
         ({"eval_dtype": "float16"}, "eval_dtype: 'float16' is unknown; there is float32, bfloat16, int8"),
@@ -48,7 +48,7 @@ def test_a_resumed_run_keeps_what_shapes_its_losses(options: Callable[..., Finet
 def test_every_option_is_described() -> None:
     assert FinetuneOptions.__doc__ is not None
     for field in dataclasses.fields(FinetuneOptions):
-        assert f"        {field.name}: " in FinetuneOptions.__doc__
+        assert f"    {field.name}: " in FinetuneOptions.__doc__
 
 
 @pytest.mark.parametrize(

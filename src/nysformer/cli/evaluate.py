@@ -3,13 +3,17 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nysformer.cli.options import Fixed, filled
 from nysformer.cli.output import check_outputs, new_table, say_unknown
-from nysformer.cli.reading import AllFiles, Delimiter, Encoding, LabelFrom, separator
+from nysformer.data.reading import ReadOptions
+from nysformer.inference.options import InferenceOptions
+from nysformer.options import Text, as_keywords, check_options, option, option_class, required
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,10 +26,34 @@ _MATRIX = "rows: class; columns: taken for"
 _LEAST_NAME = 12
 
 
+@option_class
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateOptions:
+    """What is measured, and where the numbers go."""
+
+    model: str = required(
+        Text(), metavar="DIR", help="Model folder, such as `nysformer finetune` or `nysformer demo` writes."
+    )
+    output: str | None = option(None, Text(), metavar="FILE", help="Write the metrics there, too, as JSON.")
+    errors: str | None = option(
+        None,
+        Text(),
+        metavar="FILE",
+        help="Write the wrongly answered documents there: source, line, label, predicted, probability, length; as "
+        "JSON Lines, or CSV or Parquet by the suffix.",
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            NysformerError: with the field and its value.
+        """
+        check_options(self)
+
+
+@filled
 def evaluate(
-    model: Annotated[
-        Path, typer.Option(metavar="DIR", help="Model folder, such as `nysformer finetune` or `nysformer demo` writes.")
-    ],
     sources: Annotated[
         list[str],
         typer.Argument(
@@ -34,39 +62,10 @@ def evaluate(
             "their label.",
         ),
     ],
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the metrics there, too, as JSON.")] = None,
-    errors: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write the wrongly answered documents there: source, line, label, predicted, probability, length; as "
-            "JSON Lines, or CSV or Parquet by the suffix.",
-        ),
-    ] = None,
-    text_column: Annotated[str, typer.Option(metavar="NAME", help="Column or JSON key with the text.")] = "text",
-    label_column: Annotated[str, typer.Option(metavar="NAME", help="Column or JSON key with the label.")] = "label",
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    label_from: LabelFrom = "top",
-    all_files: AllFiles = False,
-    max_length: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="TOKENS",
-            help="The rest of a longer document is cut.",
-            show_default="as many as the model has positions",
-        ),
-    ] = None,
-    tokens_per_batch: Annotated[int, typer.Option(min=1, metavar="TOKENS", help="Real tokens per batch.")] = 8192,
-    dtype: Annotated[
-        Literal["float32", "bfloat16", "int8"],
-        typer.Option(help="Of weights and arithmetic; int8 is for the CPU, with bfloat16 where the processor has it."),
-    ] = "float32",
-    device: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps.", show_default="the first GPU, else the CPU"),
-    ] = None,
+    *,
+    options: EvaluateOptions,
+    reading: Annotated[ReadOptions, Fixed(group_column=None, input_format=None)],
+    running: InferenceOptions,
 ) -> None:
     """Measure a classifier on labelled documents: accuracy, F1, by length.
 
@@ -86,9 +85,10 @@ def evaluate(
     from nysformer.inference.evaluate import MISTAKE_COLUMNS
     from nysformer.inference.evaluate import evaluate as measure
 
+    output, errors = (None if name is None else Path(name) for name in (options.output, options.errors))
     form = table_format(errors)
     check_table_format(form)
-    check_outputs([output, errors], sources, model)
+    check_outputs([output, errors], sources, Path(options.model))
     log = ReadLog()
     with ExitStack() as files:
         file = None if output is None else files.enter_context(write_atomically(output))
@@ -98,19 +98,16 @@ def evaluate(
             on_mistake = files.enter_context(row_writer(rows, form, MISTAKE_COLUMNS))
         on_progress = files.enter_context(_progress())
         metrics = measure(
-            model,
+            options.model,
             sources,
-            text_column=text_column,
-            label_column=label_column,
-            delimiter=separator(delimiter),
-            encoding=encoding,
-            label_from=label_from,
-            all_files=all_files,
+            text_column=reading.text_column,
+            label_column=str(reading.label_column),
+            delimiter=reading.delimiter,
+            encoding=reading.encoding,
+            label_from=reading.label_from,
+            all_files=reading.all_files,
             log=log,
-            max_length=max_length,
-            tokens_per_batch=tokens_per_batch,
-            dtype=dtype,
-            device=device,
+            **as_keywords(running),
             on_progress=on_progress,
             on_mistake=on_mistake,
         )

@@ -54,7 +54,7 @@ def hold_out(
     for name, count in zip(names, counts.tolist(), strict=True):
         if count == 1:
             raise NysformerError(
-                f"valid_fraction: {share}: the label {name!r} has 1 document, which cannot be trained on and held out; "
+                f"valid_share: {share}: the label {name!r} has 1 document, which cannot be trained on and held out; "
                 "add documents of it or leave it out, or give validation documents"
             )
     wanted = _per_label(counts, share)
@@ -67,7 +67,7 @@ def hold_out(
         valid = _whole_groups(label_of, counts, wanted, groups, random)
         if not len(valid):
             raise NysformerError(
-                f"valid_fraction: {share}: no group can be held out without a label's last training document; "
+                f"valid_share: {share}: no group can be held out without a label's last training document; "
                 "give validation documents"
             )
     train = np.setdiff1d(np.arange(len(label_of)), valid)

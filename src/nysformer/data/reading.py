@@ -9,7 +9,7 @@ from nysformer.data.formats import FORMATS, Format
 from nysformer.data.records import shown
 from nysformer.data.separated import check_delimiter
 from nysformer.errors import NysformerError
-from nysformer.options import Choice, Flag, Text, check_options, option, option_class
+from nysformer.options import Choice, Flag, OrNone, Text, check_options, option, option_class
 
 __all__ = ["ReadLog", "ReadOptions"]
 
@@ -40,15 +40,15 @@ class ReadOptions:
         "text", Text(), metavar="NAME", panel="Documents", help="Column or JSON key with the text."
     )
     label_column: str | None = option(
-        "label", Text(), metavar="NAME", panel="Documents", help="Column or JSON key with the label."
+        "label", OrNone(Text()), metavar="NAME", panel="Documents", help="Column or JSON key with the label."
     )
     group_column: str | None = option(
         None,
         Text(),
         metavar="NAME",
         panel="Documents",
-        help="Column that says which documents belong together, such as a thread or an author: a held-out share has "
-        "all of them or none. A document without a value stands by itself.",
+        help="Column that says which documents belong together, such as a thread or an author: all of them are held out "
+        "or none. A document without a value stands by itself.",
     )
     input_format: Format | None = option(
         None,

@@ -1,13 +1,17 @@
 """The options of the demo, and its result."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nysformer.inference.prediction import Prediction
 from nysformer.options import Number, Text, check_options, option, option_class, whole
 from nysformer.training.options import FinetuneResult
+
+if TYPE_CHECKING:
+    from nysformer.inference.prediction import Prediction
 
 __all__ = ["MODEL", "RIVALS", "VERSIONS_PER_GROUP", "DemoOptions", "DemoResult"]
 

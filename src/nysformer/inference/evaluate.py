@@ -13,9 +13,10 @@ from nysformer.data.tables import Columns
 from nysformer.data.tokens import encode_labels
 from nysformer.errors import NysformerError
 from nysformer.inference.metrics import classification_metrics
-from nysformer.inference.options import TOKENS_PER_BATCH, Precision
+from nysformer.inference.options import TOKENS_PER_BATCH
 from nysformer.inference.predict import MOSTLY_UNKNOWN, Predictor
 from nysformer.inference.prediction import Scored
+from nysformer.runtime.options import Precision
 
 __all__ = ["MISTAKE_COLUMNS", "evaluate"]
 

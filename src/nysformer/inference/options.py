@@ -1,15 +1,11 @@
 """The options of running a model on documents, whatever is done with its answers."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
-from nysformer.options import Choice, Text, check_options, option, option_class, share, whole
-from nysformer.tasks.reading import STRATEGIES, Strategy
+from nysformer.options import Choice, Text, check_options, option, option_class, whole
+from nysformer.runtime.options import PRECISIONS, Precision
 
-__all__ = ["PRECISIONS", "TOKENS_PER_BATCH", "InferenceOptions", "Precision"]
-
-Precision = Literal["float32", "bfloat16", "int8"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+__all__ = ["TOKENS_PER_BATCH", "InferenceOptions"]
 
 TOKENS_PER_BATCH = 8192
 """Real tokens per batch; more is no faster on a CPU."""
@@ -25,18 +21,7 @@ class InferenceOptions:
         whole(1),
         metavar="TOKENS",
         show_default="as many as the model has positions",
-        help="Tokens that the model reads at once; a longer document is read as `reading` says.",
-    )
-    reading: Strategy | None = option(
-        None,
-        Choice(STRATEGIES),
-        metavar="STRATEGY",
-        show_default="as the model was trained, else whole",
-        help="What is read of a document longer than `max_length`. whole, head: its beginning. tail: its end. head+tail: "
-        "half of either. windows: all of it, in overlapping windows. key-sentences: its most central sentences.",
-    )
-    overlap: float = option(
-        0.25, share(zero=True), metavar="SHARE", help="Share of a window that the next one repeats."
+        help="The rest of a longer document is cut.",
     )
     tokens_per_batch: int = option(
         TOKENS_PER_BATCH,

@@ -19,9 +19,10 @@ from nysformer.data.encode import Encoded, TextEncoder
 from nysformer.data.given import Given, given_records
 from nysformer.data.records import Record, RecordError, Waiting
 from nysformer.errors import NysformerError
-from nysformer.inference.options import PRECISIONS, TOKENS_PER_BATCH, Precision
+from nysformer.inference.options import TOKENS_PER_BATCH
 from nysformer.inference.prediction import Prediction, Scored
 from nysformer.models import NystromformerForSequenceClassification
+from nysformer.runtime.options import PRECISIONS, Precision
 from nysformer.runtime.precision import fast_copy, usable_device
 
 __all__ = ["MOSTLY_UNKNOWN", "Predictor", "load"]

@@ -6,9 +6,9 @@ from typing import TypeVar
 import torch
 
 from nysformer.errors import NysformerError
-from nysformer.inference.options import Precision
 from nysformer.models import NystromformerPreTrainedModel
 from nysformer.runtime.optimize import optimize
+from nysformer.runtime.options import Precision
 
 __all__ = ["fast_copy", "usable_device"]
 

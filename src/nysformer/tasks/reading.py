@@ -5,10 +5,11 @@ A piece is what one forward pass reads: token ranges of the document in their or
 
 import itertools
 import re
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
+
+import numpy as np
 
 from nysformer.errors import NysformerError
 
@@ -108,7 +109,6 @@ def central_ranges(text: str, offsets: Sequence[Range], room: int) -> list[Range
     Args:
         text, offsets, room: as in `choose_pieces`; more than `room` tokens.
     """
-    import numpy as np
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     ranges = _sentences(text, offsets)
@@ -131,8 +131,7 @@ def central_ranges(text: str, offsets: Sequence[Range], room: int) -> list[Range
 def _sentences(text: str, offsets: Sequence[Range]) -> list[Range]:
     """Token ranges of sentences, each of at most `_LONGEST_SENTENCE` tokens, that together cover the document."""
     ends = [match.end() for match in _SENTENCE_END.finditer(text)]
-    starts = [start for start, _ in offsets]
-    firsts = [bisect_left(starts, end) for end in ends]
+    firsts = np.searchsorted([start for start, _ in offsets], ends).tolist()
     cuts = sorted({0, *firsts, len(offsets)})
     return [
         (start, min(start + _LONGEST_SENTENCE, end))

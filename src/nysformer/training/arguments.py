@@ -14,10 +14,9 @@ from nysformer.training.folder import RunFolder
 from nysformer.training.options import FinetuneOptions
 from nysformer.training.trainer import weighted_loss
 
-__all__ = ["best_metric", "loss_of", "steps_of", "training_arguments"]
+__all__ = ["loss_of", "steps_of", "training_arguments"]
 
 _DEFAULT_EPOCHS = 3.0
-_METRICS = ("macro_f1", "accuracy", "loss")
 
 
 def steps_of(options: FinetuneOptions, steps_an_epoch: int) -> int:
@@ -25,18 +24,6 @@ def steps_of(options: FinetuneOptions, steps_an_epoch: int) -> int:
     epochs = _DEFAULT_EPOCHS if options.epochs is None and options.max_steps is None else options.epochs
     limits = [] if options.max_steps is None else [options.max_steps]
     return min(limits if epochs is None else [*limits, math.ceil(epochs * steps_an_epoch)])
-
-
-def best_metric(options: FinetuneOptions) -> str:
-    """The metric that chooses the checkpoint.
-
-    Raises:
-        NysformerError: it is none of the task's.
-    """
-    name = options.best_metric or _METRICS[0]
-    if name not in _METRICS:
-        raise NysformerError(f"best_metric: {name!r} is unknown; there is {', '.join(_METRICS)}")
-    return name
 
 
 def training_arguments(
@@ -63,8 +50,8 @@ def training_arguments(
         save_strategy="steps",
         save_steps=every,
         save_total_limit=2,
-        metric_for_best_model=best_metric(options),
-        greater_is_better=best_metric(options) != "loss",
+        metric_for_best_model=options.best_metric,
+        greater_is_better=options.best_metric != "loss",
         logging_steps=options.log_every,
         logging_nan_inf_filter=False,
         include_num_input_tokens_seen="non_padding",

@@ -105,7 +105,7 @@ def read_documents(options: FinetuneOptions, known: Sequence[str] = ()) -> Docum
         NysformerError: documents or labels are unusable.
     """
     logs = {"train": ReadLog()}
-    train = load_documents(options.train, options.read_options(), log=logs["train"])
+    train = load_documents(options.train, options.reading(), log=logs["train"])
     labels = label_table(train)
     if len(labels) < 2:
         raise NysformerError(
@@ -117,7 +117,7 @@ def read_documents(options: FinetuneOptions, known: Sequence[str] = ()) -> Docum
     valid = None
     if options.valid:
         logs["valid"] = ReadLog()
-        valid = encode_labels(load_documents(options.valid, options.read_options(), log=logs["valid"]), labels)
+        valid = encode_labels(load_documents(options.valid, options.reading(), log=logs["valid"]), labels)
     return Documents(encode_labels(train, labels), valid, labels, logs)
 
 
@@ -172,5 +172,5 @@ def _hold_out(documents: datasets.Dataset, names: list[str], options: FinetuneOp
             groups = near_duplicate_groups(documents["text"], keys)
         else:
             groups = np.unique(keys, return_inverse=True)[1]
-    assert options.valid_fraction is not None
-    return hold_out(documents["labels"], names, options.valid_fraction, groups=groups, seed=options.seed)
+    assert options.valid_share is not None
+    return hold_out(documents["labels"], names, options.valid_share, groups=groups, seed=options.seed)

@@ -28,7 +28,7 @@ from nysformer.files.locks import lock_folder
 from nysformer.models import NystromformerForSequenceClassification
 from nysformer.ops import ProductBackend, can_pack, product_backend, use_product_backend
 from nysformer.training.announce import announce
-from nysformer.training.arguments import best_metric, loss_of, steps_of, training_arguments
+from nysformer.training.arguments import loss_of, steps_of, training_arguments
 from nysformer.training.callbacks import EarlyStopping, ProgressBar, RunKeeper, evaluations_since_best, history
 from nysformer.training.card import CARD, write_run_card
 from nysformer.training.corpus import Corpus, build_corpus, read_documents
@@ -79,7 +79,6 @@ def finetune(options: FinetuneOptions, *, console: Console | None = None) -> Fin
     folder = RunFolder(Path(options.output))
     if not options.resume and folder.path.resolve() == Path(options.model).resolve():
         raise NysformerError(f"{folder.path}: both the model to begin with and the output; name another output folder")
-    best_metric(options)  # refuses what is none
     if options.eval_dtype is not None and torch.cuda.is_available():
         raise NysformerError(
             f"eval_dtype {options.eval_dtype} is for a CPU, and this run trains on a GPU; leave it out"
@@ -159,7 +158,7 @@ def _train(
     valid_batches = TokenBudgetBatchSampler(corpus.lengths("valid"), budget, shuffle=False)
     schedule = Schedule(
         steps=steps_of(options, len(train_batches)),
-        warmup_share=options.warmup_ratio,
+        warmup_share=options.warmup_share,
         clock=Clock(),
         limit=None if options.time_limit is None else 60.0 * options.time_limit,
     )
@@ -192,7 +191,7 @@ def _train(
     bar = ProgressBar(console, schedule)
     trainer.add_callback(bar)
     if options.early_stopping is not None:
-        trainer.add_callback(EarlyStopping(options.early_stopping, best_metric(options)))
+        trainer.add_callback(EarlyStopping(options.early_stopping, options.best_metric))
     memory = returned_memory() if options.gradient_checkpointing else nullcontext()
     with _tensorboard(folder, done) as log, no_progress_bars(), nullcontext() if console.quiet else bar.bar, memory:
         trainer.add_callback(log)
@@ -213,7 +212,7 @@ def _tensorboard(folder: RunFolder, done: int) -> Iterator[TensorBoardCallback]:
 
 def _stopped_early(options: FinetuneOptions, state: TrainerState) -> bool:
     patience = options.early_stopping
-    return patience is not None and evaluations_since_best(state.log_history, best_metric(options)) >= patience
+    return patience is not None and evaluations_since_best(state.log_history, options.best_metric) >= patience
 
 
 def _finish(

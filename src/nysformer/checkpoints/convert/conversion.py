@@ -1,4 +1,4 @@
-"""The options of a conversion, and its result."""
+"""The result of a conversion."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ from transformers import PreTrainedModel
 
 from nysformer.errors import NysformerError
 from nysformer.models.pretrained import NystromformerPreTrainedModel
-from nysformer.options import Flag, check_options, option, option_class, whole
 
-__all__ = ["UNREADABLE", "Conversion", "ConversionOptions", "parts", "refuse_pickle"]
+__all__ = ["UNREADABLE", "Conversion", "parts", "refuse_pickle"]
 
-# Positions that a table may have: beyond, it would not fit into the memory of any machine this is for.
-MOST_POSITIONS = 2**20
 # What the readers of configuration, safetensors and pickled weights raise on bytes that are none.
 UNREADABLE = (
     EOFError,
@@ -32,61 +29,6 @@ UNREADABLE = (
     ValueError,
     pickle.UnpicklingError,
 )
-
-
-@option_class
-@dataclass(frozen=True, kw_only=True)
-class ConversionOptions:
-    """The options of a conversion; None for what the source says."""
-
-    max_position_embeddings: int | None = option(
-        None,
-        whole(1, MOST_POSITIONS),
-        flag="--max-length",
-        metavar="TOKENS",
-        show_default="the source's own",
-        help="Longest document the result reads: the source's positions are tiled up to there.",
-    )
-    num_landmarks: int | None = option(
-        None,
-        whole(1, MOST_POSITIONS),
-        flag="--landmarks",
-        metavar="N",
-        show_default="the source's own, else 64",
-        help="Landmarks per head.",
-    )
-    softmax_max_length: int | None = option(
-        None,
-        whole(0),
-        metavar="TOKENS",
-        show_default="all that the source reads; 0 for a Nyströmformer",
-        help="Documents up to there keep softmax attention, and with it the source's numbers.",
-    )
-    conv_kernel_size: int | None = option(
-        None,
-        whole(1, MOST_POSITIONS),
-        flag="--conv-kernel",
-        metavar="K",
-        help="Add a convolution of K (odd) taps, zero until trained. A source with a convolution keeps its own.",
-    )
-    num_attention_heads: int | None = option(
-        None,
-        whole(1, MOST_POSITIONS),
-        flag="--num-heads",
-        metavar="N",
-        help="Attention heads, for an authors' checkpoint without convolution.",
-    )
-    allow_pickle: bool = option(
-        False, Flag(), help="Read pickled weights, too, by a reader that makes tensors only."
-    )
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range.
-
-        Raises:
-            NysformerError: with the option, its value and the range it may have.
-        """
-        check_options(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +73,8 @@ def refuse_pickle(path: Path | None, name: str) -> NoReturn:
     if path is None:
         raise NysformerError(f"{name}: no weights (model.safetensors) in the folder; copy the checkpoint again")
     raise NysformerError(
-        f"{path}: pickled weights, which can run code where they are read; if you trust the origin, add --allow-pickle"
+        f"{path}: pickled weights, which can run code where they are read; if you trust the origin, give "
+        "allow_pickle=True"
     )
 
 
