@@ -83,7 +83,9 @@ class Number:
     def bounds(self) -> str:
         """In a few words, such as "at least 1", "above 0, below 1"; empty where there are none."""
         least = [] if self.low == -math.inf else [f"{'above' if self.open_low else 'at least'} {self.low:,}"]
-        most = [f"{'below' if self.open_high else 'at most'} {self.high:,}"] if self.high < _MOST else []
+        most = (
+            [f"{'below' if self.open_high else 'at most'} {self.high:,}"] if self.high not in (_MOST, math.inf) else []
+        )
         return ", ".join([*least, *most])
 
     def read(self, name: str, value: Any) -> int | float:

@@ -189,7 +189,7 @@ def test_a_named_pipe_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        ({"text_column": 5}, "text_column: 5 is of type int"),
+        ({"text_column": 5}, "text_column: 5 is not a text"),
         ({"text_column": None}, "text_column: None"),
         ({"text_column": "label"}, "is the column of the label or group, too"),
         ({"delimiter": ";;"}, "delimiter"),

@@ -1,13 +1,13 @@
 """`nysformer finetune`: labelled documents in, a model folder out."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from typer.core import TyperCommand
 
-from nysformer.cli.options import filled
+from nysformer.cli.options import Fixed, filled
 from nysformer.cli.resuming import resume_command, saying_how_to_go_on
 from nysformer.errors import NysformerError
 from nysformer.training.options import FinetuneOptions
@@ -42,7 +42,7 @@ def _spread(args: Iterable[str]) -> Iterator[str]:
 
 
 @filled
-def finetune(ctx: typer.Context, *, options: FinetuneOptions) -> None:
+def finetune(ctx: typer.Context, *, options: Annotated[FinetuneOptions, Fixed(input_format=None)]) -> None:
     """Fine-tune an encoder to classify whole documents.
 
     The run folder becomes a model folder for `nysformer predict` and

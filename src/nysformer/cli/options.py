@@ -170,7 +170,7 @@ def _type(cls: type, declared: Declaration) -> Any:
     choice = declared.allowed
     if isinstance(choice, Choice):
         words = choice.known if choice.none is None else (choice.none, *choice.known)
-        named: Any = str if declared.metavar is not None else Literal[words]  # type: ignore[valid-type]
+        named: Any = str if declared.metavar is not None else Literal[words]
         return named | None if choice.none is None and NoneType in get_args(hint) else named
     return hint
 

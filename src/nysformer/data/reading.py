@@ -47,8 +47,8 @@ class ReadOptions:
         Text(),
         metavar="NAME",
         panel="Documents",
-        help="Column that says which documents belong together, such as a thread or an author: all of them are held out "
-        "or none. A document without a value stands by itself.",
+        help="Column that says which documents belong together, such as a thread or an author: all of them are held "
+        "out or none. A document without a value stands by itself.",
     )
     input_format: Format | None = option(
         None,

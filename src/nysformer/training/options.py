@@ -122,8 +122,8 @@ class FinetuneOptions(ReadOptions):
         Number(0, 1_000_000, open_low=True),
         metavar="MINUTES",
         panel="Training",
-        help="Minutes of training and evaluation, over all sessions of the run: it then stops, evaluates and saves. The "
-        "learning rate falls in time for it.",
+        help="Minutes of training and evaluation, over all sessions of the run: it then stops, evaluates and saves. "
+        "The learning rate falls in time for it.",
     )
     learning_rate: float = option(
         5e-5, Number(0, open_low=True), metavar="RATE", panel="Training", help="Highest rate, of AdamW."
