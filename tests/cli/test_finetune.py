@@ -159,7 +159,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
         (["--epochs", "-1"], "nysformer: --epochs: -1.0 is not above 0"),
         (["--resume"], "run: there is no run to resume; leave out --resume"),
         (["--resume", "--overwrite"], "nysformer: --resume and --overwrite exclude each other"),
-        (["--group-column", "body"], "nysformer: --group-column: nothing is held out"),
+        (["--group-column", "thread"], "nysformer: --group-column: nothing is held out"),
         (["--seed", "5000000000"], "nysformer: --seed: 5000000000 is above 4,294,967,295"),
         (["--epochs", "inf"], "nysformer: --epochs: inf is not finite"),
         (["--learning-rate", "inf"], "nysformer: --learning-rate: inf is not finite"),

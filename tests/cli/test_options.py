@@ -8,6 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from nysformer.cli.help import Command
 from nysformer.cli.main import app
 from nysformer.cli.options import Fixed, filled, flags_of, offered
 from nysformer.errors import NysformerError
@@ -92,7 +93,7 @@ class Running:
 
 def cli(command: Any) -> typer.Typer:
     made = typer.Typer()
-    made.command()(filled(command))
+    made.command(cls=Command)(filled(command))
     return made
 
 
@@ -109,7 +110,7 @@ def show(name: Annotated[str, typer.Argument()] = "n", *, reading: Reading, runn
         (
             "--files a --batch 8 --rate 0.5 --task two --no-safe",
             {},
-            dict(batch_size=8, rate=0.5, task="two", safe=False),
+            {"batch_size": 8, "rate": 0.5, "task": "two", "safe": False},
         ),
     ],
 )

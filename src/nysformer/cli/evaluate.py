@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -101,7 +101,7 @@ def evaluate(
             options.model,
             sources,
             text_column=reading.text_column,
-            label_column=str(reading.label_column),
+            label_column=cast(str, reading.label_column),
             delimiter=reading.delimiter,
             encoding=reading.encoding,
             label_from=reading.label_from,
