@@ -17,8 +17,8 @@ from nysformer.options import (
     PANELS,
     Choice,
     Flag,
+    Names,
     Number,
-    OrNone,
     Text,
     Texts,
     as_keywords,
@@ -102,7 +102,8 @@ class Described:
     """What is done."""
 
     path: str = required(Text(), metavar="DIR", panel="Documents", help="Where to.")
-    column: str | None = option("text", OrNone(Text()), help="With the text.")
+    column: str = option("text", Text(), help="With the text.")
+    names: dict[str, str] = option({}, Names(), help="Of others.")
     kind: str | None = option(None, Choice(("a", "b"), none="auto"), show_default="by suffix", help="Of file.")
     num_landmarks: int = option(64, whole(1, 128), flag="--landmarks", help="Per head.")
     deep: bool = option(False, Flag(), help="Below, too.")
@@ -113,11 +114,12 @@ class Described:
 
 
 def test_declarations_tell_what_a_field_is() -> None:
-    path, column, kind, landmarks, deep = declarations(Described)
+    path, column, names, kind, landmarks, deep = declarations(Described)
     assert (path.name, path.default, path.metavar, path.panel, path.flag) == (
         *("path", MISSING, "DIR", "Documents", "--path"),
     )
     assert (column.default, column.help, column.panel) == ("text", "With the text.", None)
+    assert (names.default, names.allowed) == ({}, Names())
     assert (kind.default, kind.show_default) == (None, "by suffix")
     assert (landmarks.name, landmarks.flag, landmarks.allowed) == ("num_landmarks", "--landmarks", whole(1, 128))
     assert deep.default is False
@@ -127,12 +129,16 @@ def test_declarations_tell_what_a_field_is() -> None:
 def test_the_docstring_lists_the_fields() -> None:
     assert Described.__doc__ == (
         "What is done.\n\nAttributes:\n    path: Where to.\n    column: With the text. Default: text.\n"
-        "    kind: Of file. Default: by suffix.\n    num_landmarks: Per head. Default: 64.\n    deep: Below, too."
+        "    names: Of others.\n    kind: Of file. Default: by suffix.\n    num_landmarks: Per head. Default: 64.\n    deep: Below, too."
     )
 
 
-def test_none_where_it_is_not_the_default() -> None:
-    assert Described(path="a", column=None).column is None
+def test_words_and_names() -> None:
+    given = {Path("a"): "b"}
+    described = Described(path="a", names=given)
+    assert (described.names, Described(path="a").names) == ({"a": "b"}, {})
+    with pytest.raises(NysformerError, match="names: 'a' is no mapping of names"):
+        Described(path="a", names="a")
     assert Described(path="a", kind="auto").kind is None
     with pytest.raises(NysformerError, match="path: None is not a text"):
         Described(path=None)

@@ -11,6 +11,7 @@ import math
 import numbers
 import os
 import textwrap
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, Protocol, TypeVar, get_args
 
@@ -21,8 +22,8 @@ __all__ = [
     "Choice",
     "Declaration",
     "Flag",
+    "Names",
     "Number",
-    "OrNone",
     "Panel",
     "Text",
     "Texts",
@@ -160,13 +161,13 @@ class Text:
 
 
 @dataclass(frozen=True)
-class OrNone:
-    """None too, where None is not the default."""
+class Names:
+    """Names by name, such as {"text": "body"}."""
 
-    allowed: Allowed
-
-    def read(self, name: str, value: Any) -> Any:
-        return None if value is None else self.allowed.read(name, value)
+    def read(self, name: str, value: Any) -> dict[str, str]:
+        if not isinstance(value, Mapping):
+            raise NysformerError(f"{name}: {value!r} is no mapping of names; give one such as {{'question': 'query'}}")
+        return {Text().read(name, key): Text().read(name, each) for key, each in value.items()}
 
 
 @dataclass(frozen=True)
@@ -209,9 +210,10 @@ def declarations(options: Any) -> list[Declaration]:
     found = []
     for each in fields(options):
         if _KEY in each.metadata:
+            default = each.default if each.default_factory is MISSING else each.default_factory()
             declared = dict(each.metadata[_KEY])
             flag = declared.pop("flag") or "--" + each.name.replace("_", "-")
-            found.append(Declaration(name=each.name, default=each.default, flag=flag, **declared))
+            found.append(Declaration(name=each.name, default=default, flag=flag, **declared))
     return found
 
 
@@ -234,6 +236,8 @@ def required(
         "show_default": show_default,
         "flag": flag,
     }
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata={_KEY: declared})
     return field(default=default, metadata={_KEY: declared})
 
 
@@ -270,7 +274,7 @@ def option_class(cls: type[T]) -> type[T]:
 def _described(declared: Declaration) -> str:
     if declared.show_default is not None:
         return f"{declared.help} Default: {declared.show_default}."
-    if any(declared.default is nothing for nothing in (MISSING, None, False)) or declared.default in ("", ()):
+    if any(declared.default is nothing for nothing in (MISSING, None, False)) or declared.default in ("", (), {}):
         return declared.help
     return f"{declared.help} Default: {declared.default}."
 

@@ -12,7 +12,7 @@ from nysformer.cli.help import Command
 from nysformer.cli.main import app
 from nysformer.cli.options import Fixed, filled, flags_of, offered
 from nysformer.errors import NysformerError
-from nysformer.options import Choice, Flag, Number, OrNone, Text, Texts, check_options, option, required, whole
+from nysformer.options import Choice, Flag, Number, Text, Texts, check_options, option, required, whole
 
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 RUNNER = CliRunner()
@@ -69,13 +69,13 @@ def test_names_that_users_have_in_their_scripts_stay() -> None:
 class Reading:
     files: tuple[str, ...] = required(Texts(), help="To read.", metavar="FILE")
     kind: Literal["a", "b"] | None = option(None, Choice(("a", "b"), none="auto"), help="Of file.")
-    column: str | None = option("text", OrNone(Text()), help="Of `kind`.")
+    column: str | None = option("text", Text(), help="Of `kind`.")
     deep: bool = option(False, Flag(), help="Below, too.")
 
     def __post_init__(self) -> None:
         check_options(self)
-        if self.deep and self.column is None:
-            raise NysformerError("deep and column: give one of the two")
+        if self.deep and self.kind == "a":
+            raise NysformerError("deep and kind exclude each other; leave out one of the two")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +124,7 @@ def test_a_command_gets_the_dataclasses(arguments: str, reading: dict[str, Any],
     ("arguments", "line"),
     [
         ("--files a --batch 9", "--batch: 9 is above 8; give a whole number from 1 to 8"),
+        ("--files a --deep --kind a", "--deep and --kind exclude each other; leave out one of the two"),
         ("--files a --task three", "--task: 'three' is unknown; there is one, two"),
     ],
 )
@@ -153,12 +154,12 @@ def test_help_says_default_and_bounds() -> None:
 
 
 def test_fixed_fields_are_no_options() -> None:
-    def command(*, reading: Annotated[Reading, Fixed(column=None, kind="a")]) -> None:
+    def command(*, reading: Annotated[Reading, Fixed(column="c", kind="a")]) -> None:
         print(reading)
 
     assert list(offered(command)) == ["files", "deep"]
     assert RUNNER.invoke(cli(command), ["--files", "f", "--column", "c"]).exit_code == 2
-    assert "column=None, deep=False" in RUNNER.invoke(cli(command), ["--files", "f"]).output
+    assert "column='c', deep=False" in RUNNER.invoke(cli(command), ["--files", "f"]).output
 
 
 def test_two_dataclasses_cannot_offer_one_option() -> None:

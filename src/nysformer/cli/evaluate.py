@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -64,7 +64,7 @@ def evaluate(
     ],
     *,
     options: EvaluateOptions,
-    reading: Annotated[ReadOptions, Fixed(group_column=None, input_format=None)],
+    reading: Annotated[ReadOptions, Fixed(columns={}, group_column=None, input_format=None)],
     running: InferenceOptions,
 ) -> None:
     """Measure a classifier on labelled documents: accuracy, F1, by length.
@@ -82,10 +82,13 @@ def evaluate(
     from nysformer.data.reader import ReadLog
     from nysformer.data.tables import check_table_format, row_writer, table_format
     from nysformer.files.atomic import write_atomically
-    from nysformer.inference.evaluate import MISTAKE_COLUMNS
     from nysformer.inference.evaluate import evaluate as measure
+    from nysformer.inference.evaluate import mistake_columns
+    from nysformer.tasks.labels import SINGLE_LABEL
+    from nysformer.tasks.sequence_classification import SequenceClassification
 
     output, errors = (None if name is None else Path(name) for name in (options.output, options.errors))
+    single_label = SequenceClassification((), SINGLE_LABEL)
     form = table_format(errors)
     check_table_format(form)
     check_outputs([output, errors], sources, Path(options.model))
@@ -95,13 +98,13 @@ def evaluate(
         on_mistake = None
         if errors is not None:
             rows = files.enter_context(write_atomically(errors, binary=form == "parquet"))
-            on_mistake = files.enter_context(row_writer(rows, form, MISTAKE_COLUMNS))
+            on_mistake = files.enter_context(row_writer(rows, form, mistake_columns(single_label)))
         on_progress = files.enter_context(_progress())
         metrics = measure(
             options.model,
             sources,
-            text_column=reading.text_column,
-            label_column=cast(str, reading.label_column),
+            text_column=reading.text_column or "text",
+            label_column=reading.label_column or "label",
             delimiter=reading.delimiter,
             encoding=reading.encoding,
             label_from=reading.label_from,

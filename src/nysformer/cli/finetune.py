@@ -42,7 +42,7 @@ def _spread(args: Iterable[str]) -> Iterator[str]:
 
 
 @filled
-def finetune(ctx: typer.Context, *, options: Annotated[FinetuneOptions, Fixed(input_format=None)]) -> None:
+def finetune(ctx: typer.Context, *, options: Annotated[FinetuneOptions, Fixed(columns={}, input_format=None)]) -> None:
     """Fine-tune an encoder to classify whole documents.
 
     The run folder becomes a model folder for `nysformer predict` and

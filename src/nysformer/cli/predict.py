@@ -19,7 +19,7 @@ from nysformer.inference.options import InferenceOptions
 from nysformer.options import Choice, Text, Texts, as_keywords, check_options, option, option_class, required, whole
 
 if TYPE_CHECKING:
-    from nysformer.inference.prediction import Prediction
+    from nysformer.tasks.sequence_classification import Prediction
 
 __all__ = ["predict"]
 
@@ -73,7 +73,7 @@ def predict(
     ] = None,
     *,
     options: PredictOptions,
-    reading: Annotated[ReadOptions, Fixed(label_column=None, group_column=None, label_from="top")],
+    reading: Annotated[ReadOptions, Fixed(label_column=None, columns={}, group_column=None, label_from="top")],
     running: InferenceOptions,
 ) -> None:
     """Classify documents: a document in, a line of JSON out, in order.
@@ -117,7 +117,7 @@ def predict(
     documents = read_records(sources, reading, labelled=False, stdin=sys.stdin.buffer, log=log, columns=bool(names))
     check_columns(sources, reading, names)
     predictor = Predictor.from_pretrained(options.model, **as_keywords(running))
-    rows = AnswerRows(predictor.labels, predictor.problem_type, keep=names, top_k=options.top_k)
+    rows = AnswerRows(predictor.task, keep=names, top_k=options.top_k)
     shape = rows.nested if form == "jsonl" else rows.flat
     flags = flags_of(ReadOptions)
     bad = 0
@@ -130,7 +130,7 @@ def predict(
             # UTF-8 whatever the locale; the bytes of a file name that is not become escapes.
             out.reconfigure(encoding="utf-8", errors="backslashreplace")
         with row_writer(out, form, rows.columns) as write:
-            for answer in predictor.predict(keep_columns(documents, names, reading.text_column)):
+            for answer in predictor.predict(keep_columns(documents, names, reading.text_column or "text")):
                 if isinstance(answer, RecordError):
                     bad += 1
                     progress.report(in_flags(str(answer), flags))

@@ -11,7 +11,7 @@ from nysformer.options import Number, Text, check_options, option, option_class,
 from nysformer.training.options import FinetuneResult
 
 if TYPE_CHECKING:
-    from nysformer.inference.prediction import Prediction
+    from nysformer.tasks.sequence_classification import Prediction
 
 __all__ = ["MODEL", "RIVALS", "VERSIONS_PER_GROUP", "DemoOptions", "DemoResult"]
 

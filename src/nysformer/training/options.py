@@ -30,7 +30,14 @@ BestMetric = Literal["macro_f1", "accuracy", "loss"]
 # Options that may change on resume; everything else shapes the numbers and must stay.
 _FREE_ON_RESUME = {
     *("model", "train", "valid", "output", "text_column", "label_column"),
-    *("input_format", "delimiter", "encoding", "label_from", "all_files"),  # the documents themselves are compared
+    *(
+        "columns",
+        "input_format",
+        "delimiter",
+        "encoding",
+        "label_from",
+        "all_files",
+    ),  # the documents themselves are compared
     *("epochs", "max_steps", "time_limit", "early_stopping", "gradient_checkpointing", "resume", "overwrite"),
 }
 
