@@ -129,7 +129,8 @@ def test_declarations_tell_what_a_field_is() -> None:
 def test_the_docstring_lists_the_fields() -> None:
     assert Described.__doc__ == (
         "What is done.\n\nAttributes:\n    path: Where to.\n    column: With the text. Default: text.\n"
-        "    names: Of others.\n    kind: Of file. Default: by suffix.\n    num_landmarks: Per head. Default: 64.\n    deep: Below, too."
+        "    names: Of others.\n    kind: Of file. Default: by suffix.\n    num_landmarks: Per head. Default: 64.\n"
+        "    deep: Below, too."
     )
 
 
