@@ -14,7 +14,7 @@ from nysformer.data.documents import load_documents
 from nysformer.errors import NysformerError
 from nysformer.inference.predict import Predictor
 from nysformer.layers.fused import can_quantize
-from nysformer.runtime.precision import Precision
+from nysformer.runtime.options import Precision
 
 __all__ = ["measure_accuracy"]
 

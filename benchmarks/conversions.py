@@ -11,10 +11,10 @@ import transformers
 from safetensors.torch import save_file
 from torch import Tensor
 
-from nysformer.checkpoints.convert.conversion import ConversionOptions
 from nysformer.checkpoints.convert.families import AUTHORS, to_theirs
 from nysformer.checkpoints.convert.source import convert_source
 from nysformer.checkpoints.convert.verify import verify
+from nysformer.checkpoints.options import ConversionOptions
 from nysformer.models import NystromformerConfig, NystromformerForMaskedLM
 
 __all__ = ["of_a_nystromformer", "of_family", "of_minilm", "of_the_authors", "relative", "sample", "stirred", "tiny"]

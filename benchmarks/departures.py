@@ -14,7 +14,8 @@ import torch
 
 from benchmarks.conversions import relative
 from nysformer.checkpoints.convert.encoder import from_bert
-from nysformer.checkpoints.export import Format, export
+from nysformer.checkpoints.export import export
+from nysformer.checkpoints.options import Format
 from nysformer.layers import NystromAttention
 from nysformer.models import NystromformerConfig, NystromformerModel, register, unregister
 

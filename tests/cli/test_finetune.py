@@ -151,18 +151,20 @@ def test_a_mistake_is_one_line_and_exit_code_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for arguments, words in (
-        (["--task", "regression"], "there is no task 'regression'"),
+        (["--task", "regression"], "--task: 'regression' is unknown; there is sequence-classification"),
         (["--valid-share", "0.1"], "validation documents are given already"),
         (["--label-column", "label"], "a.jsonl:1: no column 'label' (there are: body, kind)"),
         (["--model", "nowhere/at-all/ever"], "nowhere/at-all/ever: no such folder"),
         (["--max-length", "9999"], "9999 tokens are more than the 256 positions"),
-        (["--epochs", "-1"], "epochs: -1.0 is not above 0"),
-        (["--resume"], "run: there is no run to resume"),
-        (["--seed", "5000000000"], "seed: 5000000000 is above 4,294,967,295"),
-        (["--epochs", "inf"], "epochs: inf is not finite"),
-        (["--learning-rate", "inf"], "learning_rate: inf is not finite"),
-        (["--time-limit", "nan"], "time_limit: nan is not a number"),
-        (["--early-stopping", "0"], "early_stopping: 0 is below 1"),
+        (["--epochs", "-1"], "nysformer: --epochs: -1.0 is not above 0"),
+        (["--resume"], "run: there is no run to resume; leave out --resume"),
+        (["--resume", "--overwrite"], "nysformer: --resume and --overwrite exclude each other"),
+        (["--group-column", "thread"], "nysformer: --group-column: nothing is held out"),
+        (["--seed", "5000000000"], "nysformer: --seed: 5000000000 is above 4,294,967,295"),
+        (["--epochs", "inf"], "nysformer: --epochs: inf is not finite"),
+        (["--learning-rate", "inf"], "nysformer: --learning-rate: inf is not finite"),
+        (["--time-limit", "nan"], "nysformer: --time-limit: nan is not a number"),
+        (["--early-stopping", "0"], "nysformer: --early-stopping: 0 is below 1"),
         (["--output", "a.jsonl/run"], "a.jsonl is not a folder"),
     ):
         assert call([*job, *arguments], monkeypatch) == 2

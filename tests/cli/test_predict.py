@@ -12,7 +12,7 @@ import pytest
 from tiny import save_classifier
 
 from nysformer.cli.main import main
-from nysformer.inference.predict import TOKENS_PER_BATCH
+from nysformer.inference.options import TOKENS_PER_BATCH
 
 Run = Callable[..., tuple[int, list[dict[str, object]], str]]
 
@@ -236,7 +236,9 @@ def test_mostly_unknown_text_is_said_once(run: Run) -> None:
         (["--output", "{folder}/out.tsv"], ".tsv files are not written"),
         (["--format", "parquet"], "give --output FILE"),
         (["--device", "meta"], "device 'meta' cannot be used"),
-        (["--max-length", "1000000000000"], "past the model's position table"),
+        (["--max-length", "1000000"], "past the model's position table"),
+        (["--max-length", "0"], "nysformer: --max-length: 0 is below 1; give a whole number"),
+        (["--top-k", "0"], "nysformer: --top-k: 0 is below 1; give a whole number"),
     ],
 )
 def test_options_that_cannot_be_meant(run: Run, tmp_path: Path, arguments: list[str], words: str) -> None:
@@ -256,7 +258,7 @@ def test_reading_options_and_what_was_skipped(run: Run, tmp_path: Path) -> None:
     assert (code, len(lines), err) == (0, 1, "")
     code, _, err = run(path, "--delimiter", ";;")
     assert code == 2
-    assert "--delimiter: ';;' is not one character" in err
+    assert "--delimiter: ';;' cannot part cells; give one character" in err
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "a.txt").write_text("a")

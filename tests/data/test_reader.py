@@ -189,9 +189,9 @@ def test_a_named_pipe_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        ({"text_column": 5}, "text_column: 5 is of type int"),
+        ({"text_column": 5}, "text_column: 5 is not a text"),
         ({"columns": ["a"]}, r"columns: \['a'\] is no mapping of names"),
-        ({"columns": {"text": 3}}, "columns: .* is no mapping of names"),
+        ({"columns": {"text": 3}}, "columns: 3 is not a text"),
         ({"text_column": "x", "label_column": "x"}, "is the column of the label or group, too"),
         ({"delimiter": ";;"}, "delimiter"),
         ({"encoding": "klingon"}, "encoding"),

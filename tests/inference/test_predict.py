@@ -22,7 +22,7 @@ from nysformer.data.records import Item, Record, RecordError, Waiting
 from nysformer.errors import NysformerError
 from nysformer.inference import runner
 from nysformer.inference.predict import Predictor
-from nysformer.runtime.precision import Precision
+from nysformer.runtime.options import Precision
 from nysformer.tasks.sequence_classification import Prediction
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

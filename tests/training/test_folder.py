@@ -36,7 +36,7 @@ def test_a_new_or_empty_folder_is_free(folder: RunFolder) -> None:
 
 def test_a_run_is_kept_unless_told_otherwise(folder: RunFolder) -> None:
     folder.write_json("run.json", {})
-    with pytest.raises(NysformerError, match="not empty; name another, or give --resume or --overwrite"):
+    with pytest.raises(NysformerError, match="not empty; name another, or give resume=True or overwrite=True"):
         folder.check(resume=False, overwrite=False)
     folder.check(resume=True, overwrite=False)
     folder.check(resume=False, overwrite=True)

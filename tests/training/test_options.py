@@ -48,7 +48,7 @@ def test_a_resumed_run_keeps_what_shapes_its_losses(options: Callable[..., Finet
 def test_every_option_is_described() -> None:
     assert FinetuneOptions.__doc__ is not None
     for field in dataclasses.fields(FinetuneOptions):
-        assert f"        {field.name}: " in FinetuneOptions.__doc__
+        assert f"    {field.name}: " in FinetuneOptions.__doc__
 
 
 @pytest.mark.parametrize(

@@ -13,21 +13,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from nysformer.checkpoints.load import has_tokenizer, load_model, load_tokenizer
+from nysformer.checkpoints.options import Format
 from nysformer.errors import NysformerError
 from nysformer.files.folders import check_new_folder, new_folder
 from nysformer.models import NystromformerForMultipleChoice, NystromformerPreTrainedModel
-from nysformer.models.ranges import Flag
+from nysformer.options import Flag
 
-__all__ = ["Exported", "Format", "export", "trace"]
+__all__ = ["Exported", "export", "trace"]
 
-Format = Literal["onnx", "torch-export"]
 FILES: dict[Format, str] = {"onnx": "model.onnx", "torch-export": "model.pt2"}
 # What is written has to give the model's numbers to here, relative to the largest where that is above 1.
 TOLERANCE = 1e-4

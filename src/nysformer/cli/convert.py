@@ -1,15 +1,30 @@
 """`nysformer convert`: another encoder's checkpoint in, a model folder out."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from nysformer.checkpoints.options import ConversionOptions
+from nysformer.cli.options import filled
 from nysformer.cli.output import new_table
+from nysformer.options import Text, option, option_class
 
 __all__ = ["convert"]
 
 
+@option_class
+@dataclass(frozen=True, kw_only=True)
+class ConvertOptions(ConversionOptions):
+    """A conversion, and the tokenizer beside its result."""
+
+    tokenizer: str | None = option(
+        None, Text(), metavar="DIR|ID", show_default="the source's own", help="Tokenizer to save inside."
+    )
+
+
+@filled
 def convert(
     source: Annotated[
         str,
@@ -20,48 +35,8 @@ def convert(
         ),
     ],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Model folder to write; it must not exist yet.")],
-    max_length: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=100_000_000,
-            metavar="TOKENS",
-            help="Longest document the result reads: the source's positions are tiled up to there.",
-            show_default="the source's own",
-        ),
-    ] = None,
-    landmarks: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=1_000_000, metavar="N", help="Landmarks a head.", show_default="the source's own, else 64"
-        ),
-    ] = None,
-    softmax_max_length: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=2**31 - 1,
-            metavar="TOKENS",
-            help="Documents up to there keep softmax attention, and with it the source's numbers.",
-            show_default="all that the source reads; 0 for a Nyströmformer",
-        ),
-    ] = None,
-    conv_kernel: Annotated[
-        int | None,
-        typer.Option(min=1, max=1_000_001, metavar="K", help="Add a convolution of K (odd) taps, zero until trained."),
-    ] = None,
-    num_heads: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=100_000, metavar="N", help="Attention heads, for an authors' checkpoint without convolution."
-        ),
-    ] = None,
-    tokenizer: Annotated[
-        str | None, typer.Option(metavar="DIR|ID", help="Tokenizer to save inside.", show_default="the source's own")
-    ] = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Read pickled weights, too, by a reader that makes tensors only.")
-    ] = False,
+    *,
+    options: ConvertOptions,
 ) -> None:
     """Turn another encoder into a Nyströmformer that reads longer documents.
 
@@ -76,18 +51,9 @@ def convert(
     """
     from rich.console import Console
 
-    from nysformer.checkpoints.convert.conversion import ConversionOptions
     from nysformer.checkpoints.convert.run import convert as run
 
-    options = ConversionOptions(
-        max_position_embeddings=max_length,
-        num_landmarks=landmarks,
-        conv_kernel_size=conv_kernel,
-        softmax_max_length=softmax_max_length,
-        num_attention_heads=num_heads,
-        allow_pickle=allow_pickle,
-    )
-    done = run(source, output, options, tokenizer=tokenizer)
+    done = run(source, output, options, tokenizer=options.tokenizer)
     console = Console()
 
     def say(line: str) -> None:

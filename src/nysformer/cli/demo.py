@@ -1,23 +1,16 @@
 """`nysformer demo`: the whole of it on real documents, in minutes."""
 
 import shlex
-from pathlib import Path
-from typing import Annotated
 
-import typer
-
+from nysformer.cli.options import filled
 from nysformer.cli.resuming import saying_how_to_go_on
+from nysformer.demo.options import DemoOptions
 
 __all__ = ["demo"]
 
 
-def demo(
-    minutes: Annotated[float, typer.Option(help="Fine-tune for so many minutes.")] = 4.0,
-    output: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for everything; it becomes a model folder.")
-    ] = Path("runs/demo"),
-    seed: Annotated[int, typer.Option(help="Of the split, the new head, the order of documents and dropout.")] = 0,
-) -> None:
+@filled
+def demo(*, options: DemoOptions) -> None:
     """Fine-tune an encoder on licence texts and compare it with TF-IDF.
 
     Builds a corpus of 3,389 licence texts in eight categories from the package
@@ -38,11 +31,11 @@ def demo(
 
     from rich.console import Console
 
-    from nysformer.demo.run import DemoOptions, run_demo
+    from nysformer.demo.run import run_demo
 
     console = Console()
-    options = DemoOptions(minutes=minutes, output=str(output), seed=seed)
-    command = ["nysformer", "demo", "--minutes", f"{minutes:g}", "--output", str(output), "--seed", str(seed)]
+    command = ["nysformer", "demo", "--minutes", f"{options.minutes:g}"]
+    command += ["--output", options.output, "--seed", str(options.seed)]
     with saying_how_to_go_on(shlex.join(command), in_place_of="with the same options"):
         result = run_demo(options, console=console)
     name, answer = result.example

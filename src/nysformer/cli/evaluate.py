@@ -3,29 +3,53 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from nysformer.cli.output import check_outputs, new_table, say_unknown
-from nysformer.cli.reading import AllFiles, Delimiter, Encoding, LabelFrom, separator
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from nysformer.cli.options import Fixed, filled
+from nysformer.cli.output import check_outputs, say_unknown
+from nysformer.data.reading import ReadOptions
+from nysformer.errors import NysformerError
+from nysformer.inference.options import InferenceOptions
+from nysformer.options import Flag, Text, as_keywords, check_options, option, option_class, required
 
 __all__ = ["evaluate"]
 
-_MATRIX_LABELS = 20
-_MATRIX = "rows: class; columns: taken for"
-# Columns that the names of a matrix's rows need at least; they are folded.
-_LEAST_NAME = 12
+
+@option_class
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateOptions:
+    """What is measured, and where the numbers go."""
+
+    model: str = required(
+        Text(), metavar="DIR", help="Model folder, such as `nysformer finetune` or `nysformer demo` writes."
+    )
+    output: str | None = option(None, Text(), metavar="FILE", help="Write the metrics there, too, as JSON.")
+    errors: str | None = option(
+        None,
+        Text(),
+        metavar="FILE",
+        help="Write the wrongly answered documents there: source, line, length, what was right and what was answered; "
+        "as JSON Lines, or CSV or Parquet by the suffix.",
+    )
+    compare_reading: bool = option(
+        False, Flag(), help="Print every way of reading long documents side by side, with documents per second."
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            NysformerError: with the field and its value.
+        """
+        check_options(self)
 
 
+@filled
 def evaluate(
-    model: Annotated[
-        Path, typer.Option(metavar="DIR", help="Model folder, such as `nysformer finetune` or `nysformer demo` writes.")
-    ],
     sources: Annotated[
         list[str],
         typer.Argument(
@@ -34,149 +58,75 @@ def evaluate(
             "their label.",
         ),
     ],
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the metrics there, too, as JSON.")] = None,
-    errors: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write the wrongly answered documents there: source, line, label, predicted, probability, length; as "
-            "JSON Lines, or CSV or Parquet by the suffix.",
-        ),
-    ] = None,
-    text_column: Annotated[str, typer.Option(metavar="NAME", help="Column or JSON key with the text.")] = "text",
-    label_column: Annotated[str, typer.Option(metavar="NAME", help="Column or JSON key with the label.")] = "label",
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    label_from: LabelFrom = "top",
-    all_files: AllFiles = False,
-    max_length: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="TOKENS",
-            help="The rest of a longer document is cut.",
-            show_default="as many as the model has positions",
-        ),
-    ] = None,
-    tokens_per_batch: Annotated[int, typer.Option(min=1, metavar="TOKENS", help="Real tokens per batch.")] = 8192,
-    dtype: Annotated[
-        Literal["float32", "bfloat16", "int8"],
-        typer.Option(help="Of weights and arithmetic; int8 is for the CPU, with bfloat16 where the processor has it."),
-    ] = "float32",
-    device: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps.", show_default="the first GPU, else the CPU"),
-    ] = None,
+    *,
+    options: EvaluateOptions,
+    reading: Annotated[ReadOptions, Fixed(group_column=None)],
+    running: InferenceOptions,
 ) -> None:
-    """Measure a classifier on labelled documents: accuracy, F1, by length.
+    """Measure a model on labelled documents, by the metrics of its task.
 
-    Accuracy and macro-F1 over all documents and by document length; precision,
-    recall and F1 by class; the confusion matrix, or with many classes the most
-    frequent confusions. Macro-F1 is the mean F1 of the classes that occur, among
-    the labels or the predictions. Lengths are in tokens, before any cut.
+    The task is the model's: sequence classification (accuracy, macro-F1, or
+    micro-F1, or RMSE), token classification (entity F1), question answering (F1,
+    exact match), multiple choice (accuracy), masked-lm (loss, perplexity). Where
+    the task has classes, precision, recall and F1 by class; where it is measured
+    by length, by length in tokens, before any cut; for single labels the
+    confusion matrix, or with many classes the most frequent confusions. Macro-F1
+    is the mean F1 of the classes that occur, among the labels or the predictions.
     Exit code: 0, or 2 for wrong use, such as a label the model does not know.
 
     Example: nysformer evaluate --model runs/demo test.jsonl --output metrics.json
+
+    Example: nysformer evaluate --model runs/demo test.jsonl --max-length 512
+    --compare-reading
     """
     from rich.console import Console
 
+    from nysformer.cli.tables import metric_tables, reading_table
     from nysformer.data.reader import ReadLog
     from nysformer.data.tables import check_table_format, row_writer, table_format
     from nysformer.files.atomic import write_atomically
+    from nysformer.inference.evaluate import compare_readings, mistake_columns
     from nysformer.inference.evaluate import evaluate as measure
-    from nysformer.inference.evaluate import mistake_columns
-    from nysformer.tasks.labels import SINGLE_LABEL
-    from nysformer.tasks.sequence_classification import SequenceClassification
+    from nysformer.inference.predict import Predictor
 
-    single_label = SequenceClassification((), SINGLE_LABEL)
+    if options.compare_reading and (options.errors is not None or running.reading is not None):
+        other = "errors" if options.errors is not None else "reading"
+        raise NysformerError(
+            f"compare_reading: it reads in every way, so {other} has no meaning beside it; leave it out"
+        )
+    output, errors = (None if name is None else Path(name) for name in (options.output, options.errors))
     form = table_format(errors)
     check_table_format(form)
-    check_outputs([output, errors], sources, model)
+    check_outputs([output, errors], sources, Path(options.model))
     log = ReadLog()
     with ExitStack() as files:
         file = None if output is None else files.enter_context(write_atomically(output))
-        on_mistake = None
-        if errors is not None:
-            rows = files.enter_context(write_atomically(errors, binary=form == "parquet"))
-            on_mistake = files.enter_context(row_writer(rows, form, mistake_columns(single_label)))
+        predictor = Predictor.from_pretrained(options.model, **as_keywords(running))
         on_progress = files.enter_context(_progress())
-        metrics = measure(
-            model,
-            sources,
-            text_column=text_column,
-            label_column=label_column,
-            delimiter=separator(delimiter),
-            encoding=encoding,
-            label_from=label_from,
-            all_files=all_files,
-            log=log,
-            max_length=max_length,
-            tokens_per_batch=tokens_per_batch,
-            dtype=dtype,
-            device=device,
-            on_progress=on_progress,
-            on_mistake=on_mistake,
-        )
+        if options.compare_reading:
+            found: dict[str, Any] = compare_readings(predictor, sources, read=reading, log=log, on_progress=on_progress)
+        else:
+            on_mistake = None
+            if errors is not None:
+                rows = files.enter_context(write_atomically(errors, binary=form == "parquet"))
+                on_mistake = files.enter_context(row_writer(rows, form, mistake_columns(predictor.task)))
+            found = measure(
+                predictor, sources, read=reading, log=log, on_progress=on_progress, on_mistake=on_mistake
+            ) | {"model": options.model}
         if file is not None:
-            json.dump(metrics, file, indent=2, ensure_ascii=False)
+            json.dump(found, file, indent=2, ensure_ascii=False)
             file.write("\n")
     for line in log.lines():
         Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
-    unknown = metrics["mostly_unknown"]
+    console = Console()
+    if options.compare_reading:
+        console.print(reading_table(found, predictor.task.metrics, console.width))
+        return
+    unknown = found["mostly_unknown"]
     if unknown["documents"]:
         say_unknown(unknown["documents"], unknown["first"])
-    console = Console()
-    for table in [*_tables(metrics, console.width), *_confusion(metrics["confusion"], console.width)]:
+    for table in metric_tables(found, predictor.task.metrics, console.width):
         console.print(table)
-
-
-def _tables(metrics: dict[str, Any], width: int) -> "Iterator[Table]":
-    from rich.text import Text
-
-    whole = new_table(width, "documents", "accuracy", "macro-F1", "loss", f"cut at {metrics['max_length']:,} tokens")
-    whole.add_row(
-        f"{metrics['documents']:,}",
-        *(f"{metrics[name]:.3f}" for name in ("accuracy", "macro_f1", "loss")),
-        f"{metrics['truncated']:,}",
-    )
-    yield whole
-    by_class = new_table(width, "class", "documents", "precision", "recall", "F1")
-    for name, row in metrics["per_class"].items():
-        scores = (f"{row[score]:.3f}" for score in ("precision", "recall", "f1"))
-        by_class.add_row(Text(name), f"{row['documents']:,}", *scores)
-    yield by_class
-    by_length = new_table(width, "tokens", "documents", "accuracy", "macro-F1")
-    for row in metrics["by_length"]:
-        by_length.add_row(row["band"], f"{row['documents']:,}", f"{row['accuracy']:.3f}", f"{row['macro_f1']:.3f}")
-    yield by_length
-
-
-def _confusion(confusion: dict[str, Any], width: int) -> "Iterator[Table | str]":
-    """The matrix, if it is small enough to be read; else the most frequent confusions."""
-    from rich.table import Table
-    from rich.text import Text
-
-    names, counts = confusion["labels"], confusion["counts"]
-    if len(names) <= _MATRIX_LABELS:
-        columns = [str(number) for number in range(1, len(names) + 1)]
-        cells = [[f"{count:,}" if count else "." for count in row] for row in counts]
-        numbers = sum(1 + max(len(column), *(len(row[j]) for row in cells)) for j, column in enumerate(columns))
-        longest = max(len(f"{number} {name}") for number, name in enumerate(names, start=1))
-        if width - numbers >= min(longest, _LEAST_NAME):
-            matrix = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-            matrix.add_column("", overflow="fold")
-            for column in columns:
-                matrix.add_column(column, justify="right", no_wrap=True)
-            for number, (name, row) in enumerate(zip(names, cells, strict=True), start=1):
-                matrix.add_row(Text(f"{number} {name}"), *row)
-            yield _MATRIX
-            yield matrix
-            return
-    if confusion["pairs"]:
-        pairs = new_table(width, "class", "taken for", "documents")
-        for pair in confusion["pairs"][:_MATRIX_LABELS]:
-            pairs.add_row(Text(pair["label"]), Text(pair["predicted"]), f"{pair['documents']:,}")
-        yield pairs
 
 
 @contextmanager

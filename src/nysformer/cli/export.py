@@ -1,25 +1,25 @@
 """`nysformer export`: a model folder in, one program for another runtime out."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from nysformer.checkpoints.options import ExportOptions
+from nysformer.cli.options import filled
+from nysformer.options import as_keywords
 
 __all__ = ["export"]
 
 
+@filled
 def export(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL", help="Model folder: the encoder, or with one of the five heads.")
     ],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder to write; it must not exist yet.")],
-    format: Annotated[
-        Literal["onnx", "torch-export"],
-        typer.Option(help="onnx: model.onnx, for ONNX Runtime. torch-export: model.pt2, for torch.export.load."),
-    ] = "onnx",
-    token_types: Annotated[
-        bool, typer.Option("--token-types", help="Let the program read token_type_ids, too; else they are 0.")
-    ] = False,
+    *,
+    options: ExportOptions,
 ) -> None:
     """Write a model as one program that needs neither nysformer nor transformers.
 
@@ -35,7 +35,7 @@ def export(
 
     from nysformer.checkpoints.export import export as run
 
-    result = run(model, output, format=format, token_types=token_types)
+    result = run(model, output, **as_keywords(options))
     console = Console()
     console.print(f"{result.path}: {', '.join(result.inputs)} -> {', '.join(result.outputs)}", soft_wrap=True)
     if result.difference is None:

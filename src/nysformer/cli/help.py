@@ -64,7 +64,8 @@ def _lines(command: Any, ctx: Any, width: int) -> Iterator[str]:
 
 def _wrapped(text: str, width: int, *, indent: str = "", further: str | None = None) -> list[str]:
     """Lines of at most that width; a word is broken only where several choices stand in it, and after a choice."""
-    words = [word if len(word) <= width - len(indent) else word.replace("|", "| ") for word in text.split()]
+    room = width - max(len(indent), len(further or ""))
+    words = [word if len(word) <= room else word.replace("|", "| ") for word in text.split()]
     return textwrap.wrap(
         " ".join(words).replace("\\[", "["),  # the escape of rich's markup
         width,

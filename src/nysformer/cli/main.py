@@ -21,7 +21,6 @@ from nysformer.cli.help import Command, ReadableHelp
 from nysformer.cli.inspect import inspect
 from nysformer.cli.predict import predict
 from nysformer.cli.streams import ClosedPipe, standard_output
-from nysformer.cli.wording import in_flags
 from nysformer.errors import NysformerError
 
 WRONG_USE, INTERRUPTED, TERMINATED = 2, 130, 143
@@ -85,7 +84,7 @@ def main() -> None:
     except ClosedPipe:
         sys.exit(0)
     except NysformerError as error:
-        _say(in_flags(str(error), _option_names()))
+        _say(str(error))
         sys.exit(WRONG_USE)
     except KeyboardInterrupt as error:  # between two commands' worth of work, such as while options are read
         _say(str(error) or "interrupted")
@@ -96,13 +95,6 @@ def main() -> None:
             raise
         _say(line)
         sys.exit(WRONG_USE)
-
-
-def _option_names() -> set[str]:
-    """Of all commands."""
-    table = typer.main.get_command(app)
-    assert isinstance(table, CommandTable)
-    return {str(parameter.name) for command in table.commands.values() for parameter in command.params}
 
 
 def _say(line: str) -> None:

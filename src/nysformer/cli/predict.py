@@ -3,15 +3,20 @@
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nysformer.cli.options import Fixed, filled, flags_of
 from nysformer.cli.output import UnknownCount, check_outputs
-from nysformer.cli.reading import READING_OPTIONS, AllFiles, Delimiter, Encoding, InputFormat, separator
 from nysformer.cli.wording import in_flags
+from nysformer.data.reading import ReadOptions
+from nysformer.data.tables import TABLE_FORMATS, TableFormat
 from nysformer.errors import NysformerError
+from nysformer.inference.options import InferenceOptions
+from nysformer.options import Choice, Text, Texts, as_keywords, check_options, option, option_class, required, whole
 
 if TYPE_CHECKING:
     from nysformer.tasks.sequence_classification import Prediction
@@ -19,10 +24,44 @@ if TYPE_CHECKING:
 __all__ = ["predict"]
 
 
+@option_class
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictOptions:
+    """What answers documents, and what is written."""
+
+    model: str = required(
+        Text(), metavar="DIR", help="Model folder, such as `nysformer finetune` or `nysformer demo` writes."
+    )
+    output: str | None = option(
+        None, Text(), metavar="FILE", help="Write there, whole or not at all, instead of standard output."
+    )
+    format: TableFormat | None = option(
+        None,
+        Choice(TABLE_FORMATS),
+        show_default="by the suffix of `output`, else jsonl",
+        help="What to write. csv and parquet: one column per label; parquet needs `output`.",
+    )
+    keep: tuple[str, ...] = option(
+        (),
+        Texts(),
+        metavar="NAME,NAME,...",
+        help="Columns of the input to carry through. One named as an output column gets the prefix input_.",
+    )
+    top_k: int | None = option(
+        None, whole(1), metavar="K", show_default="all", help="Only the K likeliest probabilities, in that order."
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            NysformerError: with the field and its value.
+        """
+        check_options(self)
+
+
+@filled
 def predict(
-    model: Annotated[
-        Path, typer.Option(metavar="DIR", help="Model folder, such as `nysformer finetune` or `nysformer demo` writes.")
-    ],
     sources: Annotated[
         list[str] | None,
         typer.Argument(
@@ -32,51 +71,10 @@ def predict(
             show_default=False,
         ),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write there, whole or not at all, instead of standard output.")
-    ] = None,
-    format: Annotated[
-        Literal["jsonl", "csv", "parquet"] | None,
-        typer.Option(
-            help="What to write. csv and parquet: one column per label; parquet needs --output.",
-            show_default="by the suffix of --output, else jsonl",
-        ),
-    ] = None,
-    keep: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME,NAME,...",
-            help="Columns of the input to carry through. One named as an output column gets the prefix input_.",
-            show_default=False,
-        ),
-    ] = None,
-    top_k: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="K", help="Only the K likeliest probabilities, in that order.", show_default="all"),
-    ] = None,
-    text_column: Annotated[str, typer.Option(metavar="NAME", help="Column or JSON key with the text.")] = "text",
-    input_format: InputFormat = "auto",
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    all_files: AllFiles = False,
-    max_length: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="TOKENS",
-            help="The rest of a longer document is cut.",
-            show_default="as many as the model has positions",
-        ),
-    ] = None,
-    tokens_per_batch: Annotated[int, typer.Option(min=1, metavar="TOKENS", help="Real tokens per batch.")] = 8192,
-    dtype: Annotated[
-        Literal["float32", "bfloat16", "int8"],
-        typer.Option(help="Of weights and arithmetic; int8 is for the CPU, with bfloat16 where the processor has it."),
-    ] = "float32",
-    device: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps.", show_default="the first GPU, else the CPU"),
-    ] = None,
+    *,
+    options: PredictOptions,
+    reading: Annotated[ReadOptions, Fixed(label_column=None, group_column=None, label_from="top")],
+    running: InferenceOptions,
 ) -> None:
     """Classify documents: a document in, a line of JSON out, in order.
 
@@ -97,7 +95,7 @@ def predict(
     Example: nysformer predict --model runs/mails mails.csv --keep id,title
     --top-k 3 --output answers.parquet
     """
-    from nysformer.data.reader import ReadLog, ReadOptions, check_columns, read_records
+    from nysformer.data.reader import ReadLog, check_columns, read_records
     from nysformer.data.records import RecordError
     from nysformer.data.tables import check_table_format, row_writer, table_format
     from nysformer.files.atomic import write_atomically
@@ -108,27 +106,20 @@ def predict(
         if sys.stdin.isatty():
             raise NysformerError("no documents: name a file or a folder, or pipe JSON Lines into standard input")
         sources = ["-"]
-    form = table_format(output, format)
+    output = None if options.output is None else Path(options.output)
+    form = table_format(output, options.format)
     check_table_format(form)
-    check_outputs([output], sources, model)
+    check_outputs([output], sources, Path(options.model))
     if output is None and form == "parquet":
-        raise NysformerError("--format parquet: Parquet is not written to standard output; give --output FILE")
-    names = kept_names(keep or ())
+        raise NysformerError("format='parquet': Parquet is not written to standard output; give output=FILE")
+    names = kept_names(options.keep)
     log = ReadLog()
-    reading = ReadOptions(
-        text_column=text_column,
-        input_format=None if input_format == "auto" else input_format,
-        delimiter=separator(delimiter),
-        encoding=encoding,
-        all_files=all_files,
-    )
     documents = read_records(sources, reading, labelled=False, stdin=sys.stdin.buffer, log=log, columns=bool(names))
     check_columns(sources, reading, names)
-    predictor = Predictor.from_pretrained(
-        model, max_length=max_length, tokens_per_batch=tokens_per_batch, dtype=dtype, device=device
-    )
-    rows = AnswerRows(predictor.task, keep=names, top_k=top_k)
+    predictor = Predictor.from_pretrained(options.model, **as_keywords(running))
+    rows = AnswerRows(predictor.task, keep=names, top_k=options.top_k)
     shape = rows.nested if form == "jsonl" else rows.flat
+    flags = flags_of(ReadOptions)
     bad = 0
     unknown = UnknownCount()
     with (
@@ -139,10 +130,10 @@ def predict(
             # UTF-8 whatever the locale; the bytes of a file name that is not become escapes.
             out.reconfigure(encoding="utf-8", errors="backslashreplace")
         with row_writer(out, form, rows.columns) as write:
-            for answer in predictor.predict(keep_columns(documents, names, text_column)):
+            for answer in predictor.predict(keep_columns(documents, names, reading.text_column or "text")):
                 if isinstance(answer, RecordError):
                     bad += 1
-                    progress.report(in_flags(str(answer), READING_OPTIONS))
+                    progress.report(in_flags(str(answer), flags))
                 else:
                     write(shape(answer))
                     progress.advance(answer)

@@ -19,15 +19,14 @@ _LEAST_NAME = 12
 _TITLES = {"f1": "F1", "average_precision": "average precision"}
 
 
-def metric_line(metrics: Mapping[str, Any], shown: "Sequence[Metric]") -> str:
-    """The task's metrics on one line.
+def metric_line(metrics: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    """Metrics on one line, those that have titles.
 
     Example:
-        >>> from nysformer.tasks.base import Metric
-        >>> metric_line({"rmse": 11.7}, [Metric("rmse", "RMSE")])
+        >>> metric_line({"rmse": 11.7, "documents": 3}, {"rmse": "RMSE"})
         'RMSE 11.700'
     """
-    return "  ".join(f"{metric.title} {_number(metrics[metric.key])}" for metric in shown)
+    return "  ".join(f"{title} {_number(metrics[name])}" for name, title in titles.items())
 
 
 def metric_tables(metrics: Mapping[str, Any], shown: "Sequence[Metric]", width: int) -> "Iterator[Table | str]":

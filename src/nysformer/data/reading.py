@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from nysformer.data.decoding import check_encoding
 from nysformer.data.formats import FORMATS, Format
@@ -11,6 +11,7 @@ from nysformer.data.labels import normal_label
 from nysformer.data.records import shown
 from nysformer.data.separated import check_delimiter
 from nysformer.errors import NysformerError
+from nysformer.options import Choice, Flag, Names, Text, check_options, option, option_class
 
 __all__ = ["TEXT_AND_LABEL", "Column", "Layout", "NamedLayout", "ReadLog", "ReadOptions", "named_layouts"]
 
@@ -61,63 +62,105 @@ class Layout:
 TEXT_AND_LABEL = (Layout(Column("text", "the document"), Column("label", "its label", parse=normal_label)),)
 
 
+class _Delimiter:
+    """One character; "tab" is one, too, since a tab is hard to type."""
+
+    def read(self, name: str, value: Any) -> str:
+        text = Text().read(name, value)
+        text = "\t" if text in ("tab", "\\t") else text
+        check_delimiter(text)
+        return text
+
+
+class _Encoding:
+    """The name of an encoding."""
+
+    def read(self, name: str, value: Any) -> str:
+        return check_encoding(Text().read(name, value))
+
+
+@option_class
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOptions:
-    """How documents are read.
+    """How documents are read."""
 
-    Attributes:
-        text_column: the file's name of the column of text: that of the layout whose document is called "text", else of
-            the first layout. None: as the layout names it.
-        label_column: the file's name of that layout's target. None: as the layout names it.
-        columns: further names: the task's name of a column -> the file's.
-        group_column: the column whose value says which documents belong together; None where nothing does.
-        input_format: how to read every file and standard input, whatever their suffix (see `formats.Format`); None to
-            go by the suffix.
-        delimiter: between the cells of CSV, one character; None for a comma. TSV has tabs always.
-        encoding: of all text but Parquet's; None for UTF-8, and for HTML what the page says.
-        label_from: what labels a text file: the first folder below the source ("top"), or the folder it lies in
-            ("parent"). Where all files lie directly in the source, it is the source's own name.
-        all_files: read files of an unknown suffix, or of none, as text.
-    """
-
-    text_column: str | None = None
-    label_column: str | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    group_column: str | None = None
-    input_format: Format | None = None
-    delimiter: str | None = None
-    encoding: str | None = None
-    label_from: Literal["top", "parent"] = "top"
-    all_files: bool = False
+    text_column: str | None = option(
+        None,
+        Text(),
+        metavar="NAME",
+        panel="Documents",
+        show_default="text",
+        help="Column or JSON key with the text.",
+    )
+    label_column: str | None = option(
+        None,
+        Text(),
+        metavar="NAME",
+        panel="Documents",
+        show_default="label",
+        help="Column or JSON key with the label.",
+    )
+    columns: Mapping[str, str] = option(
+        {},
+        Names(),
+        metavar="NAME=COLUMN",
+        panel="Documents",
+        flag="--column",
+        help="Another name for a column of the task, such as question=query; may be given several times.",
+    )
+    group_column: str | None = option(
+        None,
+        Text(),
+        metavar="NAME",
+        panel="Documents",
+        help="Column that says which documents belong together, such as a thread or an author: all of them are held "
+        "out or none. A document without a value stands by itself.",
+    )
+    input_format: Format | None = option(
+        None,
+        Choice(FORMATS, none="auto"),
+        panel="Documents",
+        help="How to read files and standard input. auto: by suffix; a named file with another suffix is one text "
+        "document, standard input is jsonl. text, html: the whole is one document. lines: one document per line.",
+    )
+    delimiter: str | None = option(
+        None,
+        _Delimiter(),
+        metavar="CHARACTER",
+        panel="Documents",
+        show_default="a comma",
+        help="Between the cells of CSV files, such as ';' or 'tab'. TSV has tabs always.",
+    )
+    encoding: str | None = option(
+        None,
+        _Encoding(),
+        metavar="NAME",
+        panel="Documents",
+        show_default="UTF-8; HTML as the page says",
+        help="Encoding of the files, such as cp1252 or utf-16; Parquet has its own.",
+    )
+    label_from: Literal["top", "parent"] = option(
+        "top",
+        Choice(("top", "parent")),
+        panel="Documents",
+        help="What labels a text file. top: the first folder below the source. parent: the folder it lies in. Where "
+        "all files lie directly in the source, it is the source's own name.",
+    )
+    all_files: bool = option(
+        False, Flag(), panel="Documents", help="In folders, read files of an unknown suffix, or of none, as text."
+    )
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
 
         Raises:
-            NysformerError: with the field and what it may be.
+            NysformerError: with the field, its value and what it may be.
         """
-        for name in ("text_column", "label_column", "group_column", "delimiter", "encoding"):
-            value = getattr(self, name)
-            if not isinstance(value, str) and value is not None:
-                raise NysformerError(f"{name}: {value!r} is of type {type(value).__name__}; give text")
-        if not isinstance(self.columns, Mapping) or not all(
-            isinstance(name, str) for pair in self.columns.items() for name in pair
-        ):
-            raise NysformerError(
-                f"columns: {self.columns!r} is no mapping of names; give one such as {{'question': 'query'}}"
-            )
+        check_options(self)
         if self.text_column is not None and self.text_column in (self.label_column, self.group_column):
             raise NysformerError(
                 f"text_column: {self.text_column!r} is the column of the label or group, too; name others"
             )
-        if self.input_format not in (None, *FORMATS):
-            raise NysformerError(f"input_format: {self.input_format!r} is unknown; choose {', '.join(FORMATS)}")
-        if self.label_from not in ("top", "parent"):
-            raise NysformerError(f"label_from: {self.label_from!r} is unknown; choose top or parent")
-        if self.delimiter is not None:
-            check_delimiter(self.delimiter)
-        if self.encoding is not None:
-            object.__setattr__(self, "encoding", check_encoding(self.encoding))
 
 
 @dataclass(frozen=True, slots=True)

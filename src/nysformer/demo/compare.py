@@ -1,14 +1,20 @@
 """What the measured systems say when they are put side by side: a table and one honest sentence."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from nysformer.demo.options import METRICS
+from nysformer.tasks.labels import SINGLE_LABEL
+from nysformer.tasks.sequence_classification import SequenceClassification
 
-__all__ = ["comparison_table", "verdict"]
+__all__ = ["METRICS", "comparison_table", "verdict"]
+
+_METRICS = SequenceClassification((), SINGLE_LABEL).metrics
+METRICS = tuple(sorted((metric for metric in _METRICS if metric.greater_is_better), key=attrgetter("key")))
+"""What systems are compared by, the plainest first."""
 
 Systems = Mapping[str, Mapping[str, Any]]
 

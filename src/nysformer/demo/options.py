@@ -1,43 +1,44 @@
 """The options of the demo, and its result."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nysformer.models.ranges import Number, Text, check_options, option, whole
-from nysformer.tasks.labels import SINGLE_LABEL
-from nysformer.tasks.sequence_classification import Prediction, SequenceClassification
+from nysformer.options import Number, Text, check_options, option, option_class, whole
 from nysformer.training.options import FinetuneResult
 
-__all__ = ["METRICS", "MODEL", "RIVALS", "VERSIONS_PER_GROUP", "DemoOptions", "DemoResult"]
+if TYPE_CHECKING:
+    from nysformer.tasks.sequence_classification import Prediction
+
+__all__ = ["MODEL", "RIVALS", "VERSIONS_PER_GROUP", "DemoOptions", "DemoResult"]
 
 MODEL = "nysformer"
 RIVALS = {
     "TF-IDF, first 350 words": "TF-IDF + linear SVM on the first 350 words",
     "TF-IDF, whole text": "TF-IDF + linear SVM on the whole text",
 }
-_METRICS = SequenceClassification((), SINGLE_LABEL).metrics
-METRICS = tuple(sorted((metric for metric in _METRICS if metric.greater_is_better), key=attrgetter("key")))
-"""What systems are compared by, the plainest first."""
 # The largest group of versions is a third of the corpus: more of a group than this teaches the encoder little.
 VERSIONS_PER_GROUP = 16
 
 
+@option_class
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """The settings of the demo.
+    """The settings of the demo."""
 
-    Attributes:
-        minutes: of fine-tuning, its validations included.
-        output: the folder for everything; it becomes a model folder.
-        seed: of the split by group, the new head, the order of documents and dropout.
-    """
-
-    minutes: float = option(4.0, Number(0, 1_000_000, open_low=True))
-    output: str = option("runs/demo", Text())
-    seed: int = option(0, whole(0, 2**32 - 1))
+    minutes: float = option(
+        4.0, Number(0, 1_000_000, open_low=True), metavar="NUMBER", help="Fine-tune for so many minutes."
+    )
+    output: str = option("runs/demo", Text(), metavar="DIR", help="Folder for everything; it becomes a model folder.")
+    seed: int = option(
+        0,
+        whole(0, 2**32 - 1),
+        metavar="NUMBER",
+        help="Of the split, the new head, the order of documents and dropout.",
+    )
 
     def __post_init__(self) -> None:
         """Refuse values out of range.

@@ -9,7 +9,8 @@ from typing import Any
 from nysformer import __version__
 from nysformer.checkpoints.card import write_card
 from nysformer.data.licences import LicenceCorpus
-from nysformer.demo.options import METRICS, MODEL, VERSIONS_PER_GROUP, DemoOptions, DemoResult
+from nysformer.demo.compare import METRICS
+from nysformer.demo.options import MODEL, VERSIONS_PER_GROUP, DemoOptions, DemoResult
 from nysformer.demo.story import tell
 from nysformer.files.atomic import write_atomically
 from nysformer.models import NystromformerConfig, NystromformerForSequenceClassification

@@ -167,9 +167,9 @@ def train_and_compare(
 
 def _check_output(output: Path) -> None:
     if output.exists() and not output.is_dir():
-        raise NysformerError(f"{output}: a file stands where the demo's folder should be; name another with --output")
+        raise NysformerError(f"{output}: a file stands where the demo's folder should be; name another with output=DIR")
     if output.is_dir() and not holds_nothing(output) and not (output / "corpus").is_dir():
-        raise NysformerError(f"{output}: the folder holds something else than a demo; name another with --output")
+        raise NysformerError(f"{output}: the folder holds something else than a demo; name another with output=DIR")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nysformer.data.licences import LicenceCorpus
-from nysformer.demo.options import METRICS
+from nysformer.demo.compare import METRICS
 from nysformer.report.page import Example, Report
 
 __all__ = ["tell"]

@@ -17,15 +17,17 @@ from nysformer.data.given import given_records
 from nysformer.data.reading import ReadOptions
 from nysformer.data.records import Item, Record, RecordError
 from nysformer.errors import NysformerError
-from nysformer.inference.runner import TOKENS_PER_BATCH, Runner, windows
+from nysformer.inference.options import TOKENS_PER_BATCH
+from nysformer.inference.runner import Runner, windows
 from nysformer.models import NystromformerForSequenceClassification, NystromformerPreTrainedModel
-from nysformer.runtime.precision import PRECISIONS, Precision, fast_copy, usable_device
+from nysformer.runtime.options import PRECISIONS, Precision
+from nysformer.runtime.precision import fast_copy, usable_device
 from nysformer.tasks.base import Encoding, Example, Task
 from nysformer.tasks.encode import encode_records
 from nysformer.tasks.reading import Reading, Strategy, trained_length, trained_reading
 from nysformer.tasks.registry import TASKS, task_of
 
-__all__ = ["MOSTLY_UNKNOWN", "TOKENS_PER_BATCH", "Answered", "Predictor", "load"]
+__all__ = ["MOSTLY_UNKNOWN", "Answered", "Predictor", "load"]
 
 MOSTLY_UNKNOWN = 0.5
 """Above this share of unknown tokens a document's answer says little."""

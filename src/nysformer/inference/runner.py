@@ -15,13 +15,12 @@ import torch
 from nysformer.data.batches import TokenBudgetBatchSampler
 from nysformer.data.records import Item, Record, RecordError, Waiting
 from nysformer.errors import NysformerError
+from nysformer.inference.options import TOKENS_PER_BATCH
 from nysformer.models import NystromformerPreTrainedModel
 from nysformer.tasks.base import Example, Task
 
-__all__ = ["TOKENS_PER_BATCH", "NotFinite", "Runner", "windows"]
+__all__ = ["NotFinite", "Runner", "windows"]
 
-TOKENS_PER_BATCH = 8192
-"""Real tokens per batch; more is no faster on a CPU."""
 
 # How far reading runs ahead of the answers: enough to find documents of like length, whatever there is to read. The
 # first window is small, so that the first answers come soon; each full one doubles the next, up to these.

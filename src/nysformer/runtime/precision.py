@@ -1,18 +1,16 @@
 """Where and in which precision evaluation and prediction run, and the model in one of those precisions."""
 
 import warnings
-from typing import Literal, TypeVar, get_args
+from typing import TypeVar
 
 import torch
 
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerPreTrainedModel
 from nysformer.runtime.optimize import optimize
+from nysformer.runtime.options import Precision
 
-__all__ = ["PRECISIONS", "Precision", "fast_copy", "usable_device"]
-
-Precision = Literal["float32", "bfloat16", "int8"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+__all__ = ["fast_copy", "usable_device"]
 
 # What torch says beyond this is about its build.
 _LONGEST_REASON = 80

@@ -5,16 +5,17 @@ A piece is what one forward pass reads: token ranges of the document in their or
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, get_args
-
-import numpy as np
-from transformers import PretrainedConfig
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from nysformer.errors import NysformerError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 __all__ = [
     "STRATEGIES",
@@ -147,6 +148,7 @@ def central_ranges(text: str, offsets: Sequence[Range], room: int) -> list[Range
         offsets: each token's characters in `text`; n tokens, special ones not among them.
         room: tokens to choose, fewer than n.
     """
+    import numpy as np
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     ranges = _sentences(text, offsets)
@@ -169,7 +171,8 @@ def central_ranges(text: str, offsets: Sequence[Range], room: int) -> list[Range
 def _sentences(text: str, offsets: Sequence[Range]) -> list[Range]:
     """Token ranges of sentences, each of at most `_LONGEST_SENTENCE` tokens, that together cover the document."""
     ends = [match.end() for match in _SENTENCE_END.finditer(text)]
-    firsts = np.searchsorted([start for start, _ in offsets], ends).tolist()
+    starts = [start for start, _ in offsets]
+    firsts = [bisect.bisect_left(starts, end) for end in ends]
     cuts = sorted({0, *firsts, len(offsets)})
     return [
         (start, min(start + _LONGEST_SENTENCE, end))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nysformer.errors import NysformerError
-from nysformer.models import NystromformerPreTrainedModel
-from nysformer.tasks.base import Task
+
+if TYPE_CHECKING:
+    from nysformer.models import NystromformerPreTrainedModel
+    from nysformer.tasks.base import Task
 
 __all__ = ["TASKS", "task_class", "task_of"]
 

@@ -251,10 +251,11 @@ def _finish(
         "seconds": entries[-1]["seconds"],
         "stopped_by": stopped_by,
     }
+    titles = {each.key: each.title for each in corpus.task.metrics}
     truncated = {name: part.truncated for name, part in corpus.parts.items()}
     files = folder.publish(folder.path / best)
     folder.write_json("metrics.json", metrics)
     folder.write_lines("history.jsonl", entries)
     write_run_card(folder.path, corpus.task, run, metrics)
     folder.write_json("run.json", {**run, "outcome": outcome, "files": [*files, CARD]})
-    return FinetuneResult(output=folder.path, metrics=metrics, truncated=truncated, **outcome)
+    return FinetuneResult(output=folder.path, metrics=metrics, titles=titles, truncated=truncated, **outcome)

@@ -52,11 +52,13 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise NysformerError(f"{self.path}: a file stands where the run folder should be; name another folder")
         if resume and not self.holds_run():
-            raise NysformerError(f"{self.path}: there is no run to resume; leave out --resume")
+            raise NysformerError(f"{self.path}: there is no run to resume; leave out resume=True")
         if resume or not self.path.is_dir() or holds_nothing(self.path):
             return
         if not overwrite:
-            raise NysformerError(f"{self.path}: the folder is not empty; name another, or give --resume or --overwrite")
+            raise NysformerError(
+                f"{self.path}: the folder is not empty; name another, or give resume=True or overwrite=True"
+            )
         if not self.holds_run():
             raise NysformerError(f"{self.path}: the folder holds something else than a run; empty it or name another")
 

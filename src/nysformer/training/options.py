@@ -1,135 +1,243 @@
 """The options of a fine-tuning run, and its result."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from nysformer.data.reader import ReadOptions
+from nysformer.data.reading import ReadOptions
 from nysformer.errors import NysformerError
-from nysformer.models.ranges import Choice, Flag, Number, Text, Texts, allows, check_options, option, share, whole
-from nysformer.runtime.precision import PRECISIONS
+from nysformer.inference.options import READING_HELP, TOKENS_PER_BATCH
+from nysformer.options import (
+    Choice,
+    Flag,
+    Number,
+    Text,
+    Texts,
+    as_keywords,
+    option,
+    option_class,
+    required,
+    share,
+    whole,
+)
+from nysformer.runtime.options import PRECISIONS, Precision
 from nysformer.tasks.labels import PROBLEM_TYPES, ProblemType
 from nysformer.tasks.reading import STRATEGIES, Strategy
 from nysformer.tasks.registry import TASKS
 
 __all__ = ["FinetuneOptions", "FinetuneResult"]
 
-_TASKS = tuple(TASKS)
+
+class _TaskName:
+    """The name of a task, see `nysformer.tasks.registry.TASKS`."""
+
+    def read(self, name: str, value: Any) -> str:
+        if value not in TASKS:
+            raise NysformerError(f"{name}: {value!r} is unknown; there is {', '.join(TASKS)}")
+        return str(value)
+
 
 # Options that may change on resume; everything else shapes the numbers and must stay.
 _FREE_ON_RESUME = {
-    *("model", "train", "valid", "output", "text_column", "label_column", "columns"),
-    *("delimiter", "encoding", "label_from", "all_files"),  # the documents themselves are compared
+    *("model", "train", "valid", "output", "text_column", "label_column"),
+    *("columns", "input_format", "delimiter", "encoding", "label_from", "all_files"),  # the documents are compared
     *("epochs", "max_steps", "time_limit", "early_stopping", "gradient_checkpointing", "resume", "overwrite"),
 }
 
 
+@option_class
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FinetuneOptions:
-    """The settings of one fine-tuning run. Lengths and budgets are in tokens.
+class FinetuneOptions(ReadOptions):
+    """The settings of one fine-tuning run. Lengths and budgets are in tokens."""
 
-    Attributes:
-        model: a Nyströmformer folder with its tokenizer, or a name on the hub.
-        task: what is asked of a document, see `nysformer.tasks.registry.TASKS`.
-        problem_type: of sequence classification; None goes by the labels: lists are several labels, numbers with a
-            fraction a regression, anything else is a single label.
-        train: labelled files or folders (see `nysformer.data.documents.load_documents`).
-        valid: the same, to choose the best checkpoint by; if empty, `valid_share` of `train` is held out.
-        output: the run folder, which becomes a model folder.
-        text_column: column of the text; None for the task's own name.
-        label_column: column of the label, or of what else is to be learnt; None for the task's own name.
-        columns: further names: the task's name of a column -> the file's.
-        delimiter: between the cells of CSV; this and the next three as in `nysformer.data.reader.ReadOptions`.
-        encoding: of the files; None for UTF-8.
-        label_from: "top" labels a text file by the first folder below its source, "parent" by the folder it lies in.
-        all_files: in folders, read files of an unknown suffix, or of none, as text.
-        valid_share: between 0 and 1, stratified by label (see `nysformer.data.holdout.hold_out`).
-        group_column: with `valid_share`, the column that says which documents belong together, such as a thread or an
-            author: they are never on both sides. A document without a value stands by itself.
-        group_near_duplicates: with `valid_share`, versions of one text are never on both sides (see
-            `nysformer.data.groups.near_duplicate_groups`).
-        max_length: tokens that the model reads at a time; None for as many as it can.
-        reading: what is read of a longer document, see `nysformer.tasks.reading.Reading`; "windows" makes several
-            training examples of it.
-        overlap: the share of a window that the next one repeats.
-        tokens_per_batch: real tokens a step; a document longer than that rides alone.
-        epochs: passes over the training documents, may be a fraction; 3 if neither this nor `max_steps` is given.
-        max_steps: optimizer steps; the earlier of the two ends the run.
-        time_limit: minutes of training and periodic evaluation, over all sessions of the run; at the end of it the
-            run stops, evaluates and saves. The learning rate then decays with the larger of the share of the steps and
-            the share of the time.
-        learning_rate: the highest, of AdamW.
-        weight_decay: of AdamW, on all but biases and norms.
-        warmup_share: the share of the run in which the learning rate rises, linearly; then it falls linearly to 0.
-        max_grad_norm: gradients are clipped to this norm; 0 for no clipping.
-        class_weights: "balanced" weighs a document's training loss with documents / (labels * documents of its
-            label), or each of several labels by its own shares; validation counts every document alike.
-        bf16: bfloat16 autocast.
-        gradient_checkpointing: keep each layer's input alone and run the layer again in the backward pass: longer
-            steps, in much less memory.
-        eval_dtype: "bfloat16" or "int8" evaluates, during the run, a copy of the model that `nysformer.optimize` made
-            ("int8" with bfloat16 around the products where the processor has it), "float32" the like in single
-            precision; None evaluates as it trains. On a CPU only.
-        eval_per_epoch: evaluations, and checkpoints, an epoch.
-        eval_steps: evaluate every so many steps instead.
-        best_metric: of the validation documents, by which the best checkpoint is chosen; None for the task's first.
-        early_stopping: end the run after this many evaluations in a row without a better `best_metric`; None never
-            does.
-        log_every: steps between two entries of the training curve.
-        seed: of the new head, the order of documents, dropout, and the held-out share.
-        resume: take the run in `output` up at its last checkpoint; its losses are then those of a run that was never
-            interrupted.
-        overwrite: replace an earlier run in `output`.
-    """
-
-    model: str = field(metadata=allows(Text()))
-    task: str = option("sequence-classification", Choice(_TASKS))
-    problem_type: ProblemType | None = option(None, Choice(PROBLEM_TYPES))  # noqa: RUF009
-    train: tuple[str, ...] = field(metadata=allows(Texts()))
-    output: str = field(metadata=allows(Text()))
-    valid: tuple[str, ...] = option((), Texts())
-    text_column: str | None = option(None, Text())
-    label_column: str | None = option(None, Text())
-    columns: Mapping[str, str] = field(default_factory=dict)
-    delimiter: str | None = None
-    encoding: str | None = None
-    label_from: Literal["top", "parent"] = option("top", Choice(("top", "parent")))
-    all_files: bool = option(False, Flag())
-    valid_share: float | None = option(None, share(zero=False))
-    group_column: str | None = option(None, Text())
-    group_near_duplicates: bool = option(False, Flag())
-    max_length: int | None = option(None, whole(1))
-    reading: Strategy = option("whole", Choice(STRATEGIES))  # noqa: RUF009
-    overlap: float = option(0.25, share(zero=True))
-    tokens_per_batch: int = option(8192, whole(1))
-    epochs: float | None = option(None, Number(0, 1_000_000, open_low=True))
-    max_steps: int | None = option(None, whole(1))
-    time_limit: float | None = option(None, Number(0, 1_000_000, open_low=True))
-    learning_rate: float = option(5e-5, Number(0, open_low=True))
-    weight_decay: float = option(0.01, Number(0, 1_000))
-    warmup_share: float = option(0.1, share(zero=True))
-    max_grad_norm: float = option(1.0, Number(0))
-    class_weights: Literal["balanced"] | None = option(None, Choice(("balanced",)))
-    bf16: bool = option(False, Flag())
-    gradient_checkpointing: bool = option(False, Flag())
-    eval_dtype: Literal["float32", "bfloat16", "int8"] | None = option(None, Choice(PRECISIONS))
-    eval_per_epoch: int = option(1, whole(1))
-    eval_steps: int | None = option(None, whole(1))
-    best_metric: str | None = option(None, Text())
-    early_stopping: int | None = option(None, whole(1))
-    log_every: int = option(10, whole(1))
-    seed: int = option(0, whole(0, 2**32 - 1))
-    resume: bool = option(False, Flag())
-    overwrite: bool = option(False, Flag())
+    model: str = required(
+        Text(),
+        metavar="DIR|ID",
+        panel="Model and output",
+        help="Nyströmformer to begin with: a folder with its tokenizer, or a name on the Hugging Face hub.",
+    )
+    task: str = option(
+        "sequence-classification",
+        _TaskName(),
+        metavar="TASK",
+        panel="Model and output",
+        help="What is asked of a document. sequence-classification: its label, its labels or its number. "
+        "token-classification: tags of its words, or labelled spans. question-answering: the span that answers a "
+        "question. multiple-choice: one of several texts. masked-lm: masked words.",
+    )
+    problem_type: ProblemType | None = option(
+        None,
+        Choice(PROBLEM_TYPES),
+        metavar="TYPE",
+        panel="Model and output",
+        show_default="by the labels",
+        help="Of sequence classification: single_label_classification, multi_label_classification or regression. By "
+        "the labels, lists are several labels, numbers with a fraction a regression, anything else is one label.",
+    )
+    output: str = required(
+        Text(), metavar="DIR", panel="Model and output", help="Run folder; it becomes a model folder."
+    )
+    resume: bool = option(
+        False,
+        Flag(),
+        panel="Model and output",
+        help="Go on with the run in `output` at its last checkpoint, with the losses it would have had.",
+    )
+    overwrite: bool = option(False, Flag(), panel="Model and output", help="Replace an earlier run in `output`.")
+    train: tuple[str, ...] = required(
+        Texts(),
+        metavar="FILE...",
+        panel="Documents",
+        help="Documents to train on: JSON Lines, CSV, TSV, Parquet (.gz too); text files, labelled by the folder they "
+        "lie in; folders of such.",
+    )
+    valid: tuple[str, ...] = option(
+        (),
+        Texts(),
+        metavar="FILE...",
+        panel="Documents",
+        help="Documents to choose the best checkpoint by. This or `valid_share` is needed.",
+    )
+    valid_share: float | None = option(
+        None,
+        share(zero=False),
+        metavar="SHARE",
+        panel="Documents",
+        help="Hold out this share of the training documents instead, label by label.",
+    )
+    group_near_duplicates: bool = option(
+        False, Flag(), panel="Documents", help="With `valid_share`: versions of one text stay on one side."
+    )
+    max_length: int | None = option(
+        None,
+        whole(1),
+        metavar="TOKENS",
+        panel="Documents",
+        show_default="as many as the model has positions",
+        help="Tokens that the model reads at a time; `reading` says what is read of a longer document.",
+    )
+    reading: Strategy = option("whole", Choice(STRATEGIES), metavar="STRATEGY", panel="Documents", help=READING_HELP)
+    overlap: float = option(
+        0.25, share(zero=True), metavar="SHARE", panel="Documents", help="Share of a window that the next one repeats."
+    )
+    tokens_per_batch: int = option(
+        TOKENS_PER_BATCH,
+        whole(1),
+        metavar="TOKENS",
+        panel="Training",
+        help="Real tokens per step; a longer document gets its own batch. Padding is free.",
+    )
+    epochs: float | None = option(
+        None,
+        Number(0, 1_000_000, open_low=True),
+        metavar="NUMBER",
+        panel="Training",
+        show_default="3, unless `max_steps` is given",
+        help="Passes over the training documents; fractions count.",
+    )
+    max_steps: int | None = option(
+        None,
+        whole(1),
+        metavar="NUMBER",
+        panel="Training",
+        help="Optimizer steps; the earliest of this, `epochs` and `time_limit` ends the run.",
+    )
+    time_limit: float | None = option(
+        None,
+        Number(0, 1_000_000, open_low=True),
+        metavar="MINUTES",
+        panel="Training",
+        help="Minutes of training and evaluation, over all sessions of the run: it then stops, evaluates and saves. "
+        "The learning rate falls in time for it.",
+    )
+    learning_rate: float = option(
+        5e-5, Number(0, open_low=True), metavar="RATE", panel="Training", help="Highest rate, of AdamW."
+    )
+    weight_decay: float = option(
+        0.01, Number(0, 1_000), metavar="NUMBER", panel="Training", help="Of all but biases and norms."
+    )
+    warmup_share: float = option(
+        0.1,
+        share(zero=True),
+        metavar="SHARE",
+        panel="Training",
+        help="Share of the run in which the rate rises; then it falls, both linearly.",
+    )
+    max_grad_norm: float = option(
+        1.0, Number(0), metavar="NORM", panel="Training", help="Clip gradients to this norm; 0: never."
+    )
+    class_weights: Literal["balanced"] | None = option(
+        None,
+        Choice(("balanced",), none="none"),
+        panel="Training",
+        help="balanced: rare labels weigh more in the loss; validation counts every document alike.",
+    )
+    bf16: bool = option(False, Flag(), panel="Training", help="bfloat16 autocast, on a CPU too.")
+    gradient_checkpointing: bool = option(
+        False,
+        Flag(),
+        panel="Training",
+        help="Run each layer again in the backward pass: about half the memory, longer steps.",
+    )
+    seed: int = option(
+        0,
+        whole(0, 2**32 - 1),
+        metavar="NUMBER",
+        panel="Training",
+        help="Of the new head, the order of documents, dropout and the held-out share.",
+    )
+    eval_per_epoch: int = option(
+        1,
+        whole(1),
+        metavar="NUMBER",
+        panel="Evaluation and choice of the model",
+        help="Evaluations, and checkpoints, per epoch.",
+    )
+    eval_steps: int | None = option(
+        None,
+        whole(1),
+        metavar="STEPS",
+        panel="Evaluation and choice of the model",
+        help="Evaluate every so many steps instead.",
+    )
+    best_metric: str | None = option(
+        None,
+        Text(),
+        metavar="METRIC",
+        panel="Evaluation and choice of the model",
+        show_default="the first that the task prints",
+        help="The best checkpoint by this metric of the task, such as loss, becomes the model.",
+    )
+    eval_dtype: Precision | None = option(
+        None,
+        Choice(PRECISIONS),
+        panel="Evaluation and choice of the model",
+        show_default="as it trains",
+        help="Evaluate a copy made fast for this CPU, in that precision.",
+    )
+    early_stopping: int | None = option(
+        None,
+        whole(1),
+        metavar="NUMBER",
+        panel="Evaluation and choice of the model",
+        show_default="never",
+        help="End the run after this many evaluations in a row without a better one.",
+    )
+    log_every: int = option(
+        10,
+        whole(1),
+        metavar="STEPS",
+        panel="Evaluation and choice of the model",
+        help="Between two entries of the training curve.",
+    )
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
 
         Raises:
-            NysformerError: with the option, its value and the range it may have.
+            NysformerError: with the option, its value and what it may be.
         """
-        check_options(self)
+        ReadOptions.__post_init__(self)
         if not self.train:
             raise NysformerError("train: no training documents; name files or folders")
         if not self.valid and self.valid_share is None:
@@ -141,22 +249,12 @@ class FinetuneOptions:
                 raise NysformerError(
                     f"{name}: nothing is held out, because validation documents are given; leave it out"
                 )
-        self.read_options()  # refuses what cannot be meant
         if self.resume and self.overwrite:
             raise NysformerError("resume and overwrite exclude each other; leave out one of the two")
 
     def read_options(self) -> ReadOptions:
         """How the files are read."""
-        return ReadOptions(
-            text_column=self.text_column,
-            label_column=self.label_column,
-            columns=self.columns,
-            group_column=self.group_column,
-            delimiter=self.delimiter,
-            encoding=self.encoding,
-            label_from=self.label_from,
-            all_files=self.all_files,
-        )
+        return ReadOptions(**as_keywords(self, of=ReadOptions))
 
     def as_json(self) -> dict[str, Any]:
         """The options as they stand in `run.json`."""
@@ -184,7 +282,8 @@ class FinetuneResult:
 
     Attributes:
         output: the run folder: a model folder with its tokenizer, `metrics.json`, `history.jsonl` and `run.json`.
-        metrics: of the validation documents at the best checkpoint, as the task gives them.
+        metrics: of the validation documents at the best checkpoint, as the task measures them.
+        titles: those of them that the task names, and how each is written.
         best_step: the step of the best checkpoint, which is the model that stands in the folder.
         steps: optimizer steps, over all sessions.
         tokens: real tokens trained on, over all sessions.
@@ -195,6 +294,7 @@ class FinetuneResult:
 
     output: Path
     metrics: dict[str, Any]
+    titles: dict[str, str]
     best_step: int
     steps: int
     tokens: int

@@ -18,7 +18,8 @@ from nysformer.errors import NysformerError
 from nysformer.inference.predict import answer_window
 from nysformer.inference.runner import NotFinite, Runner, windows
 from nysformer.models import NystromformerPreTrainedModel
-from nysformer.runtime.precision import Precision, fast_copy
+from nysformer.runtime.options import Precision
+from nysformer.runtime.precision import fast_copy
 from nysformer.tasks.base import Example, Task
 from nysformer.training.corpus import Corpus
 from nysformer.training.examples import Examples

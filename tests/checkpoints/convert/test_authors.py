@@ -11,9 +11,9 @@ from sources import LENGTH, AuthorsModel, noisy
 
 import nysformer
 from nysformer import NysformerError
-from nysformer.checkpoints.convert.conversion import ConversionOptions
 from nysformer.checkpoints.convert.source import convert_source
 from nysformer.checkpoints.convert.verify import verify
+from nysformer.checkpoints.options import ConversionOptions
 
 IDS = torch.randint(4, 56, (1, LENGTH), generator=torch.Generator().manual_seed(0))
 
@@ -86,7 +86,7 @@ def test_refusals(tmp_path: Path) -> None:
 
     whole = {key: value.clone() for key, value in AuthorsModel(None).state_dict().items()}
     save_file(whole, path)
-    refused("give --num-heads")
+    refused("give num_attention_heads=")
     refused("keeps its own", num_attention_heads=4, conv_kernel_size=3)
     refused("not a multiple", num_attention_heads=5)
     save_file({"weight": torch.zeros(1)}, path)

@@ -12,9 +12,9 @@ from transformers import AutoTokenizer
 import nysformer
 from nysformer import NysformerError
 from nysformer.checkpoints.convert import run as module
-from nysformer.checkpoints.convert.conversion import ConversionOptions
 from nysformer.checkpoints.convert.run import convert
 from nysformer.checkpoints.load import load_tokenizer
+from nysformer.checkpoints.options import ConversionOptions
 
 
 def test_a_whole_model_folder(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_an_authors_file_wants_a_tokenizer(tmp_path: Path) -> None:
     torch.save(noisy(AuthorsModel(5)).state_dict(), tmp_path / "model.pt")
     letter_tokenizer().save_pretrained(tmp_path / "letters")
     options = ConversionOptions(allow_pickle=True, num_landmarks=8)
-    with pytest.raises(NysformerError, match="give --tokenizer"):
+    with pytest.raises(NysformerError, match="give tokenizer="):
         convert(tmp_path / "model.pt", tmp_path / "out", options)
     done = convert(tmp_path / "model.pt", tmp_path / "out", options, tokenizer=tmp_path / "letters")
     assert load_tokenizer(done.output)("a")["input_ids"] == letter_tokenizer()("a")["input_ids"]

@@ -12,9 +12,9 @@ from sources import FAMILIES, LENGTH, build, save
 
 import nysformer
 from nysformer import NysformerError
-from nysformer.checkpoints.convert.conversion import ConversionOptions
 from nysformer.checkpoints.convert.source import convert_source
 from nysformer.checkpoints.convert.verify import lengths, verify
+from nysformer.checkpoints.options import ConversionOptions
 
 Make = Callable[..., Any]
 LONGER = ConversionOptions(max_position_embeddings=100, num_landmarks=8)
@@ -202,7 +202,7 @@ def test_pickled_weights_are_refused_unless_allowed(tmp_path: Path) -> None:
     folder = save(source, tmp_path)
     (folder / "model.safetensors").unlink()
     torch.save(source.state_dict(), folder / "pytorch_model.bin")
-    with pytest.raises(NysformerError, match=r"pytorch_model\.bin: pickled weights, .* --allow-pickle"):
+    with pytest.raises(NysformerError, match=r"pytorch_model\.bin: pickled weights, .* allow_pickle=True"):
         convert_source(folder, ConversionOptions())
     verify(convert_source(folder, ConversionOptions(allow_pickle=True)), ids(LENGTH)[0])
 

@@ -12,9 +12,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from nysformer.checkpoints.convert.conversion import UNREADABLE, Conversion, ConversionOptions, parts, refuse_pickle
+from nysformer.checkpoints.convert.conversion import UNREADABLE, Conversion, parts, refuse_pickle
 from nysformer.checkpoints.convert.encoder import fill_model
 from nysformer.checkpoints.convert.families import AUTHORS, to_ours
+from nysformer.checkpoints.options import ConversionOptions
 from nysformer.errors import NysformerError
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.encoder import NystromformerModel
@@ -85,7 +86,8 @@ def _authors_config(
     num_heads = options.num_attention_heads or beside.get("num_head") if conv is None else conv.shape[0]
     if not num_heads:
         raise NysformerError(
-            f"{path}: without a convolution the weights do not say how many heads there are; give --num-heads"
+            f"{path}: without a convolution the weights do not say how many heads there are; give "
+            "num_attention_heads=NUMBER"
         )
     if weights[_QUERY.format(0)].shape[0] != hidden_size:
         raise NysformerError(f"{path}: its heads together are not as wide as its layers; it cannot be converted")

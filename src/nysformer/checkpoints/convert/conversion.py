@@ -1,4 +1,4 @@
-"""The options of a conversion, and its result."""
+"""The result of a conversion."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ from transformers import PreTrainedModel
 
 from nysformer.errors import NysformerError
 from nysformer.models.pretrained import NystromformerPreTrainedModel
-from nysformer.models.ranges import Flag, check_options, option, whole
 
-__all__ = ["UNREADABLE", "Conversion", "ConversionOptions", "parts", "refuse_pickle"]
+__all__ = ["UNREADABLE", "Conversion", "parts", "refuse_pickle"]
 
-# Positions that a table may have: beyond, it would not fit into the memory of any machine this is for.
-MOST_POSITIONS = 2**20
 # What the readers of configuration, safetensors and pickled weights raise on bytes that are none.
 UNREADABLE = (
     EOFError,
@@ -32,35 +29,6 @@ UNREADABLE = (
     ValueError,
     pickle.UnpicklingError,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConversionOptions:
-    """The options of a conversion; None for what the source says.
-
-    Attributes:
-        max_position_embeddings: tokens a document may have; the source's table is tiled up to there.
-        num_landmarks: landmarks a head; 64 where the source has none.
-        conv_kernel_size: odd; of a new convolution, which starts at zero. Sources with one keep theirs.
-        softmax_max_length: up to how many tokens a document gets softmax attention.
-        num_attention_heads: of the authors' checkpoints without convolution, which do not say.
-        allow_pickle: read pickled weights too, by torch's reader that builds nothing but tensors.
-    """
-
-    max_position_embeddings: int | None = option(None, whole(1, MOST_POSITIONS))
-    num_landmarks: int | None = option(None, whole(1, MOST_POSITIONS))
-    conv_kernel_size: int | None = option(None, whole(1, MOST_POSITIONS))
-    softmax_max_length: int | None = option(None, whole(0))
-    num_attention_heads: int | None = option(None, whole(1, MOST_POSITIONS))
-    allow_pickle: bool = option(False, Flag())
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range.
-
-        Raises:
-            NysformerError: with the option, its value and the range it may have.
-        """
-        check_options(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +73,8 @@ def refuse_pickle(path: Path | None, name: str) -> NoReturn:
     if path is None:
         raise NysformerError(f"{name}: no weights (model.safetensors) in the folder; copy the checkpoint again")
     raise NysformerError(
-        f"{path}: pickled weights, which can run code where they are read; if you trust the origin, add --allow-pickle"
+        f"{path}: pickled weights, which can run code where they are read; if you trust the origin, give "
+        "allow_pickle=True"
     )
 
 

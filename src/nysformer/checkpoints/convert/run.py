@@ -12,10 +12,11 @@ from transformers.utils import logging
 
 from nysformer import __version__
 from nysformer.checkpoints.card import write_card
-from nysformer.checkpoints.convert.conversion import Conversion, ConversionOptions
+from nysformer.checkpoints.convert.conversion import Conversion
 from nysformer.checkpoints.convert.source import convert_source
 from nysformer.checkpoints.convert.verify import Difference, verify
 from nysformer.checkpoints.load import TOKENIZERS, load_tokenizer
+from nysformer.checkpoints.options import ConversionOptions
 from nysformer.errors import NysformerError
 from nysformer.files.folders import check_new_folder, new_folder
 from nysformer.models import NystromformerConfig
@@ -110,18 +111,22 @@ def convert(
 
 def _tokenizer(source: Path, given: str | Path | None) -> PreTrainedTokenizerBase:
     if given is None and source.is_file():
-        raise NysformerError(f"{source}: a checkpoint file has no tokenizer; give --tokenizer, a folder or a hub name")
+        raise NysformerError(
+            f"{source}: a checkpoint file has no tokenizer; give tokenizer=NAME, a folder or a hub name"
+        )
     name = source if given is None else Path(given)
     if name.is_dir():
         if not any((name / file).is_file() for file in TOKENIZERS):
-            raise NysformerError(f"{name}: no tokenizer in the folder; give --tokenizer, a folder or a hub name")
+            raise NysformerError(f"{name}: no tokenizer in the folder; give tokenizer=NAME, a folder or a hub name")
         config_file = name / "config.json"
         if config_file.is_file() and _model_type(config_file) == NystromformerConfig.model_type:
             return load_tokenizer(name)
     try:
         return AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises bare Exceptions
-        raise NysformerError(f"{name}: no tokenizer can be read ({one_line(error)}); give --tokenizer") from error
+        raise NysformerError(
+            f"{name}: no tokenizer can be read ({one_line(error)}); give tokenizer=NAME, a folder or a hub name"
+        ) from error
 
 
 def _model_type(path: Path) -> Any:

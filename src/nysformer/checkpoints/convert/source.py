@@ -10,9 +10,10 @@ from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, PreTrained
 
 from nysformer.checkpoints.config import check_shapes, read_config, stored_shapes
 from nysformer.checkpoints.convert.authors import convert_authors
-from nysformer.checkpoints.convert.conversion import UNREADABLE, Conversion, ConversionOptions, parts, refuse_pickle
+from nysformer.checkpoints.convert.conversion import UNREADABLE, Conversion, parts, refuse_pickle
 from nysformer.checkpoints.convert.encoder import convert_encoder, family_of, head_is_ours
 from nysformer.checkpoints.convert.families import FAMILIES, to_ours
+from nysformer.checkpoints.options import ConversionOptions
 from nysformer.errors import NysformerError
 from nysformer.models import heads
 from nysformer.models.configuration import NystromformerConfig, unusable

@@ -1,0 +1,87 @@
+"""The options of writing model folders: converted from other encoders, and exported to other runtimes."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from nysformer.options import Choice, Flag, check_options, option, option_class, whole
+
+__all__ = ["ConversionOptions", "ExportOptions", "Format"]
+
+Format = Literal["onnx", "torch-export"]
+
+# Positions that a table may have: beyond, it would not fit into the memory of any machine this is for.
+MOST_POSITIONS = 2**20
+
+
+@option_class
+@dataclass(frozen=True, kw_only=True)
+class ConversionOptions:
+    """The options of a conversion; None for what the source says."""
+
+    max_position_embeddings: int | None = option(
+        None,
+        whole(1, MOST_POSITIONS),
+        flag="--max-length",
+        metavar="TOKENS",
+        show_default="the source's own",
+        help="Longest document the result reads: the source's positions are tiled up to there.",
+    )
+    num_landmarks: int | None = option(
+        None,
+        whole(1, MOST_POSITIONS),
+        flag="--landmarks",
+        metavar="N",
+        show_default="the source's own, else 64",
+        help="Landmarks per head.",
+    )
+    softmax_max_length: int | None = option(
+        None,
+        whole(0),
+        metavar="TOKENS",
+        show_default="all that the source reads; 0 for a Nyströmformer",
+        help="Documents up to there keep softmax attention, and with it the source's numbers.",
+    )
+    conv_kernel_size: int | None = option(
+        None,
+        whole(1, MOST_POSITIONS),
+        flag="--conv-kernel",
+        metavar="K",
+        help="Add a convolution of K (odd) taps, zero until trained. A source with a convolution keeps its own.",
+    )
+    num_attention_heads: int | None = option(
+        None,
+        whole(1, MOST_POSITIONS),
+        flag="--num-heads",
+        metavar="N",
+        help="Attention heads, for an authors' checkpoint without convolution.",
+    )
+    allow_pickle: bool = option(False, Flag(), help="Read pickled weights, too, by a reader that makes tensors only.")
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            NysformerError: with the option, its value and the range it may have.
+        """
+        check_options(self)
+
+
+@option_class
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What is written for another runtime."""
+
+    format: Format = option(
+        "onnx",
+        Choice(get_args(Format)),
+        help="onnx: model.onnx, for ONNX Runtime. torch-export: model.pt2, for torch.export.load.",
+    )
+    token_types: bool = option(False, Flag(), help="Let the program read token_type_ids, too; else they are 0.")
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            NysformerError: with the field, its value and what it may be.
+        """
+        check_options(self)
