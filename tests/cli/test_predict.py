@@ -193,8 +193,10 @@ def test_columns_of_the_input_come_through(run: Run, tmp_path: Path) -> None:
     assert [list(line["probabilities"]) for line in lines] == [[line["label"]] for line in lines]
 
 
-def test_a_column_that_is_not_there(run: Run, tmp_path: Path) -> None:
-    code, lines, err = run(table(tmp_path / "in.csv"), "--keep", "id,nope", model=tmp_path / "no model is loaded")
+def test_a_column_that_is_not_there(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.delattr("nysformer.inference.predict.Predictor.from_pretrained")  # no model is loaded
+        code, lines, err = run(table(tmp_path / "in.csv"), "--keep", "id,nope")
     assert (code, lines) == (2, [])
     assert "no column 'nope' (there are: id, title, text, label)" in err
     (tmp_path / "in.txt").write_text("a")

@@ -43,10 +43,10 @@ def test_what_may_be_a_file_stays_as_it_is(line: str) -> None:
 
 
 def test_the_command_line_speaks_in_options(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a.csv").write_text("text;label\na;b\n")
-    monkeypatch.setattr(sys, "argv", ["nysformer", "predict", "--model", str(tmp_path), str(tmp_path / "a.csv")])
+    monkeypatch.setattr(sys, "argv", ["nysformer", "predict", "--model", str(classifier), str(tmp_path / "a.csv")])
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 2

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from nysformer.data.reading import TEXT_AND_LABEL, ReadOptions, named_layouts
 from nysformer.data.records import Record, RecordError, Waiting
 from nysformer.errors import NysformerError
 from nysformer.inference.answers import AnswerRows, keep_columns, kept_names
@@ -96,7 +97,9 @@ def test_names_to_keep() -> None:
 
 def test_a_document_without_the_column_is_an_error_in_its_place() -> None:
     items = [Record("a", "f", 1, columns={"id": 1}), Waiting(), Record("b", "f", 2, columns={"no": 1})]
-    first, waiting, error = keep_columns(items, ("id", "text"), "text")
+    first, waiting, error = keep_columns(
+        items, ("id", "text"), named_layouts(TEXT_AND_LABEL, ReadOptions(), labelled=False)
+    )
     assert first.columns == {"id": 1, "text": "a"}
     assert isinstance(waiting, Waiting)
     assert error == RecordError("f", 2, "no column 'id' to keep (there are: no)")

@@ -12,7 +12,7 @@ from typer.core import TyperCommand
 __all__ = ["Command", "ReadableHelp"]
 
 # Typer's tables need this many columns: below, they cut option names off.
-TABLE_WIDTH = 80
+TABLE_WIDTH = 100
 _INDENT = " " * 4
 
 

@@ -76,16 +76,18 @@ def predict(
     reading: Annotated[ReadOptions, Fixed(label_column=None, group_column=None, label_from="top")],
     running: InferenceOptions,
 ) -> None:
-    """Classify documents: a document in, a line of JSON out, in order.
+    """Answer documents: a document in, a line of JSON out, in order.
 
-    A line has source, line, label (labels or value, by the kind of model),
-    probabilities, length in tokens before any cut, truncated, and unknown: the
-    share of tokens that the vocabulary lacks. Documents are read one at a time,
-    so the input may be larger than memory, and what comes slowly through a pipe
-    is answered as it comes.
+    A line has source, line, what the model says, length in tokens before any
+    cut, truncated, and unknown: the share of tokens that the vocabulary lacks.
+    A model says, by its task: label (or labels, or value) with probabilities;
+    entities with label, text, start and end; answer, start and end; choice. Its
+    task names the columns it reads, such as context and question. Documents are
+    read one at a time, so the input may be larger than memory, and what comes
+    slowly through a pipe is answered as it comes.
 
     A line that is no document is reported on standard error with its number
-    and does not stop the rest. Exit code: 0 if all were classified, 1 if some
+    and does not stop the rest. Exit code: 0 if all were answered, 1 if some
     lines were bad, 2 for wrong use, such as a folder without a model.
 
     Example: nysformer predict --model runs/demo LICENSE
@@ -96,11 +98,12 @@ def predict(
     --top-k 3 --output answers.parquet
     """
     from nysformer.data.reader import ReadLog, check_columns, read_records
+    from nysformer.data.reading import named_layouts
     from nysformer.data.records import RecordError
     from nysformer.data.tables import check_table_format, row_writer, table_format
     from nysformer.files.atomic import write_atomically
     from nysformer.inference.answers import AnswerRows, keep_columns, kept_names
-    from nysformer.inference.predict import MOSTLY_UNKNOWN, Predictor
+    from nysformer.inference.predict import MOSTLY_UNKNOWN, Predictor, layouts_of
 
     if not sources:
         if sys.stdin.isatty():
@@ -114,9 +117,13 @@ def predict(
         raise NysformerError("format='parquet': Parquet is not written to standard output; give output=FILE")
     names = kept_names(options.keep)
     log = ReadLog()
-    documents = read_records(sources, reading, labelled=False, stdin=sys.stdin.buffer, log=log, columns=bool(names))
-    check_columns(sources, reading, names)
+    layouts = layouts_of(options.model)
+    documents = read_records(
+        sources, reading, layouts, labelled=False, stdin=sys.stdin.buffer, log=log, columns=bool(names)
+    )
+    check_columns(sources, reading, names, layouts)
     predictor = Predictor.from_pretrained(options.model, **as_keywords(running))
+    own = named_layouts(layouts, reading, labelled=False)
     rows = AnswerRows(predictor.task, keep=names, top_k=options.top_k)
     shape = rows.nested if form == "jsonl" else rows.flat
     flags = flags_of(ReadOptions)
@@ -130,7 +137,7 @@ def predict(
             # UTF-8 whatever the locale; the bytes of a file name that is not become escapes.
             out.reconfigure(encoding="utf-8", errors="backslashreplace")
         with row_writer(out, form, rows.columns) as write:
-            for answer in predictor.predict(keep_columns(documents, names, reading.text_column or "text")):
+            for answer in predictor.predict(keep_columns(documents, names, own)):
                 if isinstance(answer, RecordError):
                     bad += 1
                     progress.report(in_flags(str(answer), flags))

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from nysformer.data.reading import NamedLayout
 from nysformer.data.records import Record, RecordError
 from nysformer.data.tables import Columns
 from nysformer.errors import NysformerError
@@ -31,19 +32,21 @@ def kept_names(wanted: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def keep_columns(items: Iterable[Any], keep: Sequence[str], text_column: str) -> Iterator[Any]:
+def keep_columns(items: Iterable[Any], keep: Sequence[str], layouts: Sequence[NamedLayout]) -> Iterator[Any]:
     """Items of a reader; a document whose row lacks a column to keep becomes a `RecordError`.
 
     Args:
         items: with the columns of their rows.
         keep: names.
-        text_column: the one whose content is the text.
+        layouts: of the task, with the file's names of their columns; that of the document is none of `Record.columns`.
     """
     for item in items:
         if not isinstance(item, Record) or not keep:
             yield item
             continue
-        columns = {**item.columns, text_column: item.text} if text_column in keep else item.columns
+        words = item.words is not None
+        own = {named.document: item.words or item.text for named in layouts if named.layout.document.nested == words}
+        columns = {**item.columns, **{name: value for name, value in own.items() if name in keep}}
         missing = next((name for name in keep if name not in columns), None)
         if missing is None:
             yield replace(item, columns=columns)

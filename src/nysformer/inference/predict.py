@@ -11,10 +11,11 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from nysformer.checkpoints.adapters import is_adapter
+from nysformer.checkpoints.adapters import task_class as adapted_class
 from nysformer.checkpoints.load import check_model, load_config, load_model, load_tokenizer
 from nysformer.data.framing import Encoder
 from nysformer.data.given import given_records
-from nysformer.data.reading import ReadOptions
+from nysformer.data.reading import TEXT_AND_LABEL, Layout, ReadOptions
 from nysformer.data.records import Item, Record, RecordError
 from nysformer.errors import NysformerError
 from nysformer.inference.options import TOKENS_PER_BATCH
@@ -25,9 +26,9 @@ from nysformer.runtime.precision import fast_copy, usable_device
 from nysformer.tasks.base import Encoding, Example, Task
 from nysformer.tasks.encode import encode_records
 from nysformer.tasks.reading import Reading, Strategy, trained_length, trained_reading
-from nysformer.tasks.registry import TASKS, task_of
+from nysformer.tasks.registry import TASKS, task_class, task_of
 
-__all__ = ["MOSTLY_UNKNOWN", "Answered", "Predictor", "load"]
+__all__ = ["MOSTLY_UNKNOWN", "Answered", "Predictor", "layouts_of", "load"]
 
 MOSTLY_UNKNOWN = 0.5
 """Above this share of unknown tokens a document's answer says little."""
@@ -167,9 +168,7 @@ class Predictor:
             raise NysformerError(f"dtype int8 runs on a CPU only, not on {place}; choose float32 or bfloat16")
         check_model(model_dir)
         tokenizer = load_tokenizer(model_dir)
-        # A classifier's configuration need not say that it is one.
-        named = is_adapter(model_dir) or load_config(model_dir).architectures
-        model = load_model(model_dir, None if named else NystromformerForSequenceClassification)
+        model = load_model(model_dir, _unnamed(model_dir))
         if place.type == "cpu":
             model = fast_copy(model, dtype)
         else:
@@ -267,6 +266,28 @@ def answer_window(
         own = [next(outputs) for _ in encoding.examples]
         answers.append(Answered(record, encoding, own, task.decode(record, encoding, own)))
     return answers
+
+
+def _unnamed(model_dir: str | Path) -> type[NystromformerPreTrainedModel] | None:
+    """The model of a folder whose configuration names none: a classifier's need not. None where it does."""
+    named = is_adapter(model_dir) or load_config(model_dir).architectures
+    return None if named else NystromformerForSequenceClassification
+
+
+def layouts_of(model_dir: str | Path) -> tuple[Layout, ...]:
+    """How documents may be written for a model, before it is loaded.
+
+    Args:
+        model_dir: see `Predictor.from_pretrained`.
+
+    Raises:
+        NysformerError: no such folder, or a configuration that is not a Nyströmformer's.
+    """
+    kind = _unnamed(model_dir)
+    name = adapted_class(model_dir) if is_adapter(model_dir) else None
+    names = [kind.__name__ if kind else name or (load_config(model_dir).architectures or [""])[0]]
+    kinds = (task_class(each) for each in TASKS)
+    return next((kind.layouts for kind in kinds if kind.model_class.__name__ in names), TEXT_AND_LABEL)
 
 
 def _task_of(model: NystromformerPreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Task[Any, Any]:
