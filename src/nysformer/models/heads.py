@@ -1,18 +1,16 @@
-"""The five task heads on the backbone. One base reads the batch; a head says what it makes of the hidden states.
+"""The five task heads on the backbone. Each says what it makes of the packed hidden states.
 
 Shapes: B batch, C choices, N padded length, T packed tokens, E hidden size, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import initialization as init
 from transformers.modeling_outputs import (
-    BaseModelOutput,
     MaskedLMOutput,
     ModelOutput,
     MultipleChoiceModelOutput,
@@ -24,17 +22,11 @@ from transformers.modeling_outputs import (
 from nysformer.errors import NysformerError
 from nysformer.layers import project
 from nysformer.models.configuration import NystromformerConfig
-from nysformer.models.encoder import NystromformerModel, activation_function
-from nysformer.models.inputs import (
-    batch_layout,
-    check_one_document,
-    check_tensors,
-    first_tokens,
-    read_mask,
-    unpack_masked,
-)
-from nysformer.models.losses import IGNORED, cross_entropy, sequence_loss, span_loss
-from nysformer.models.pretrained import NystromformerPreTrainedModel
+from nysformer.models.encoder import activation_function
+from nysformer.models.head_model import HeadModel, TokenHeadModel
+from nysformer.models.inputs import check_tensors
+from nysformer.models.losses import cross_entropy, sequence_loss, span_loss
+from nysformer.models.packing import PackedStates, Packing
 
 __all__ = [
     "NystromformerForMaskedLM",
@@ -43,100 +35,6 @@ __all__ = [
     "NystromformerForSequenceClassification",
     "NystromformerForTokenClassification",
 ]
-
-
-class HeadModel(NystromformerPreTrainedModel):
-    """A backbone and a head that turns hidden states into logits, and logits and labels into a loss."""
-
-    output_class: type[ModelOutput]
-    # `Trainer` then counts the labels of all batches it accumulates, and passes `num_items_in_batch`.
-    accepts_loss_kwargs = True
-    # Whether documents may stand end to end in a row, told apart by their position ids.
-    reads_many_documents = False
-
-    def __init__(self, config: NystromformerConfig) -> None:
-        super().__init__(config)
-        self.nystromformer = NystromformerModel(config)
-
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-        head_mask: Tensor | None = None,
-        num_items_in_batch: Tensor | int | None = None,
-    ) -> ModelOutput | tuple[Any, ...]:
-        """Run the backbone and the head; for the arguments see `NystromformerModel.forward`.
-
-        Args:
-            labels: what the loss is taken against; shape and meaning are the head's, see its class.
-            num_items_in_batch: what the summed loss is divided by; None for the number of labels in this batch that
-                count, which makes the loss their mean. With gradient accumulation, pass the number of labels of all
-                accumulated batches, as transformers' `Trainer` does: their gradients then add up to those of one large
-                batch.
-
-        Returns:
-            The head's output with loss (where labels are given), logits, hidden_states, attentions.
-        """
-        outputs, logits, mask = self._run(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            position_ids=position_ids,
-            inputs_embeds=inputs_embeds,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            head_mask=head_mask,
-        )
-        loss = None if labels is None else self.loss(logits, labels, mask, num_items_in_batch)
-        return self._output(outputs, return_dict, loss=loss, logits=logits)
-
-    def _run(self, attention_mask: Tensor | None, **inputs: Any) -> tuple[BaseModelOutput, Tensor, Tensor | None]:
-        """The backbone's output, the head's logits, and the mask as bool."""
-        outputs = self.nystromformer(attention_mask=attention_mask, return_dict=True, **inputs)
-        hidden = outputs.last_hidden_state
-        shape = (hidden.shape[0], hidden.shape[1])
-        mask = read_mask(attention_mask, shape)
-        if not self.reads_many_documents:
-            check_one_document(inputs["position_ids"], mask, shape)
-        return outputs, self.logits(hidden, mask), mask
-
-    def logits(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """(B, N, E) hidden states and the (B, N) mask, True where a token is real, to logits."""
-        raise NotImplementedError(type(self).__name__)
-
-    def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None, num_items: Tensor | int | None) -> Tensor:
-        """The loss of what `logits` gave, a scalar, finite for any labels; for num_items see the module `losses`."""
-        raise NotImplementedError(type(self).__name__)
-
-    def _output(
-        self, outputs: BaseModelOutput, return_dict: bool | None, **values: Tensor | None
-    ) -> ModelOutput | tuple[Any, ...]:
-        result = self.output_class(**values, hidden_states=outputs.hidden_states, attentions=outputs.attentions)
-        return result if (self.config.return_dict if return_dict is None else return_dict) else result.to_tuple()
-
-
-class TokenHeadModel(HeadModel):
-    """A head that reads every real token: labels (B, N), -100 or masked where nothing is asked."""
-
-    reads_many_documents = True
-
-    def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None, num_items: Tensor | int | None) -> Tensor:
-        if labels.shape != logits.shape[:2]:
-            raise NysformerError(f"labels have shape {tuple(labels.shape)}: pass {tuple(logits.shape[:2])}")
-        return cross_entropy(logits, labels if mask is None else labels.masked_fill(~mask, IGNORED), num_items)
-
-
-def on_tokens(head: Callable[[Tensor], Tensor], hidden: Tensor, mask: Tensor | None, fill: float = 0.0) -> Tensor:
-    """Apply a head to the real tokens of (B, N, E) only; `fill` elsewhere."""
-    layout = batch_layout((hidden.shape[0], hidden.shape[1]), mask)
-    return unpack_masked(head(layout.pack(hidden)), layout, mask, fill)
 
 
 class PredictionTransform(nn.Module):
@@ -209,8 +107,8 @@ class NystromformerForMaskedLM(TokenHeadModel):
         resized = nn.functional.pad(predictions.bias.detach(), (0, missing))  # cut where it is negative
         predictions.bias = nn.Parameter(resized, requires_grad=predictions.bias.requires_grad)
 
-    def logits(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        return on_tokens(self.cls, hidden, mask)
+    def score(self, states: PackedStates) -> Tensor:
+        return self.cls(states.rows)
 
 
 class ClassificationHead(nn.Module):
@@ -242,11 +140,11 @@ class NystromformerForSequenceClassification(HeadModel):
         self.classifier = ClassificationHead(config)
         self.post_init()
 
-    def logits(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        return self.classifier(first_tokens(hidden, mask))
+    def score(self, states: PackedStates) -> Tensor:
+        return self.classifier(states.packing.first_rows(states.rows))
 
-    def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None, num_items: Tensor | int | None) -> Tensor:
-        return sequence_loss(logits, labels, self.config.problem_type, num_items)
+    def loss(self, scores: Tensor, labels: Tensor, packing: Packing, num_items: Tensor | int | None) -> Tensor:
+        return sequence_loss(scores, labels, self.config.problem_type, num_items)
 
 
 class NystromformerForTokenClassification(TokenHeadModel):
@@ -260,8 +158,8 @@ class NystromformerForTokenClassification(TokenHeadModel):
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
 
-    def logits(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        return on_tokens(lambda rows: project(self.classifier, self.dropout(rows)), hidden, mask)
+    def score(self, states: PackedStates) -> Tensor:
+        return project(self.classifier, self.dropout(states.rows))
 
 
 class NystromformerForMultipleChoice(HeadModel):
@@ -309,7 +207,7 @@ class NystromformerForMultipleChoice(HeadModel):
             # Rows for all documents, (1, tokens), pass as they are; what does not fit is refused in its own shape.
             return x if x is None or x.dim() < 3 else x.flatten(0, 1)
 
-        outputs, scores, _ = self._run(
+        states = self._encode(
             input_ids=flat(input_ids),
             attention_mask=flat(attention_mask),
             token_type_ids=flat(token_type_ids),
@@ -319,12 +217,13 @@ class NystromformerForMultipleChoice(HeadModel):
             output_hidden_states=output_hidden_states,
             head_mask=head_mask,
         )
-        logits = scores.view(source.shape[:2])
+        logits = self.score(states).view(source.shape[:2])
         loss = None if labels is None else cross_entropy(logits, labels, num_items_in_batch)
-        return self._output(outputs, return_dict, loss=loss, logits=logits)
+        return self._output(states, return_dict, loss=loss, logits=logits)
 
-    def logits(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        return project(self.classifier, project(self.pre_classifier, first_tokens(hidden, mask)).relu())
+    def score(self, states: PackedStates) -> Tensor:
+        first = states.packing.first_rows(states.rows)
+        return project(self.classifier, project(self.pre_classifier, first).relu())
 
 
 class NystromformerForQuestionAnswering(HeadModel):
@@ -357,7 +256,7 @@ class NystromformerForQuestionAnswering(HeadModel):
         num_items_in_batch: Tensor | int | None = None,
     ) -> ModelOutput | tuple[Any, ...]:
         """As `HeadModel.forward`, with two labels: the loss is taken where both are given."""
-        outputs, logits, mask = self._run(
+        states = self._encode(
             input_ids=input_ids,
             attention_mask=attention_mask,
             token_type_ids=token_type_ids,
@@ -367,11 +266,15 @@ class NystromformerForQuestionAnswering(HeadModel):
             output_hidden_states=output_hidden_states,
             head_mask=head_mask,
         )
-        start, end = logits.unbind(dim=-1)
+        start, end = self.padded(self.score(states), states.packing).unbind(dim=-1)
         loss = None
         if start_positions is not None and end_positions is not None:
-            loss = span_loss(start, end, start_positions, end_positions, mask, num_items_in_batch)
-        return self._output(outputs, return_dict, loss=loss, start_logits=start, end_logits=end)
+            # A document's tokens compete with each other: padding holds two numbers each, whose share is 0.
+            loss = span_loss(start, end, start_positions, end_positions, states.packing.mask, num_items_in_batch)
+        return self._output(states, return_dict, loss=loss, start_logits=start, end_logits=end)
 
-    def logits(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        return on_tokens(lambda rows: project(self.qa_outputs, rows), hidden, mask, fill=torch.finfo(hidden.dtype).min)
+    def score(self, states: PackedStates) -> Tensor:
+        return project(self.qa_outputs, states.rows)
+
+    def padded(self, scores: Tensor, packing: Packing) -> Tensor:
+        return packing.unpack(scores, fill=torch.finfo(scores.dtype).min)
