@@ -26,14 +26,20 @@ def cross_entropy(logits: Tensor, labels: Tensor, num_items: Tensor | int | None
     """
     if labels.numel() != logits.shape[:-1].numel():
         raise NysformerError(f"labels of shape {tuple(labels.shape)} do not fit logits of shape {tuple(logits.shape)}")
-    labels, classes = labels.flatten().long(), logits.shape[-1]
-    if not is_recorded() and bool(((labels != IGNORED) & ((labels < 0) | (labels >= classes))).any()):
+    logits, labels, classes = logits.flatten(0, -2), labels.flatten().long(), logits.shape[-1]
+    asked = labels != IGNORED
+    if not is_recorded() and bool((asked & ((labels < 0) | (labels >= classes))).any()):
         raise NysformerError(
             f"labels hold {int(labels.min())} to {int(labels.max())}, and there are {classes} classes, 0 to "
             f"{classes - 1}: is num_labels too small? ({IGNORED} is ignored)"
         )
-    total = F.cross_entropy(_precise(logits).flatten(0, -2), labels, ignore_index=IGNORED, reduction="sum")
-    return _divide(total, (labels != IGNORED).sum() if num_items is None else num_items)
+    count = asked.sum()
+    if not is_recorded() and 2 * int(count) < len(labels):
+        # Few are asked, as in masked language modelling: copying their rows costs less than a softmax over all.
+        places = asked.nonzero()[:, 0]
+        logits, labels = logits.index_select(0, places), labels[places]
+    total = F.cross_entropy(_precise(logits), labels, ignore_index=IGNORED, reduction="sum")
+    return _divide(total, count if num_items is None else num_items)
 
 
 def sequence_loss(
