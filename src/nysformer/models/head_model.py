@@ -72,9 +72,15 @@ class HeadModel(NystromformerPreTrainedModel):
             output_hidden_states=output_hidden_states,
             head_mask=head_mask,
         )
-        scores = self.score(states)
-        loss = None if labels is None else self.loss(scores, labels, states.packing, num_items_in_batch)
+        scores, loss = self._answer(states, labels, num_items_in_batch)
         return self._output(states, return_dict, loss=loss, logits=self.padded(scores, states.packing))
+
+    def _answer(
+        self, states: PackedStates, labels: Tensor | None, num_items: Tensor | int | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The scores, and their loss where there are labels."""
+        scores = self.score(states)
+        return scores, None if labels is None else self.loss(scores, labels, states.packing, num_items)
 
     def score(self, states: PackedStates) -> Tensor:
         """What the head says of the hidden states, for each row or (B, ...) for each document."""
@@ -120,9 +126,13 @@ class TokenHeadModel(HeadModel):
     reads_many_documents = True
 
     def loss(self, scores: Tensor, labels: Tensor, packing: Packing, num_items: Tensor | int | None) -> Tensor:
+        return cross_entropy(scores, self.row_labels(labels, packing), num_items)
+
+    def row_labels(self, labels: Tensor, packing: Packing) -> Tensor:
+        """(B, N) labels as rows, those of masked places ignored."""
         if labels.shape != packing.shape:
             raise NysformerError(f"labels have shape {tuple(labels.shape)}: pass {packing.shape}")
-        return cross_entropy(scores, packing.pack(labels, fill=IGNORED), num_items)
+        return packing.pack(labels, fill=IGNORED)
 
     def padded(self, scores: Tensor, packing: Packing) -> Tensor:
         return packing.unpack(scores)

@@ -21,12 +21,15 @@ from transformers.modeling_outputs import (
 
 from nysformer.errors import NysformerError
 from nysformer.layers import project
+from nysformer.layers.linear import is_plain_linear
+from nysformer.layers.watched import is_watched
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.encoder import activation_function
 from nysformer.models.head_model import HeadModel, TokenHeadModel
 from nysformer.models.inputs import check_tensors
-from nysformer.models.losses import cross_entropy, sequence_loss, span_loss
+from nysformer.models.losses import cross_entropy, places_of_few, sequence_loss, span_loss
 from nysformer.models.packing import PackedStates, Packing
+from nysformer.ops import is_recorded
 
 __all__ = [
     "NystromformerForMaskedLM",
@@ -109,6 +112,35 @@ class NystromformerForMaskedLM(TokenHeadModel):
 
     def score(self, states: PackedStates) -> Tensor:
         return self.cls(states.rows)
+
+    def _answer(
+        self, states: PackedStates, labels: Tensor | None, num_items: Tensor | int | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """In training, the few rows that are asked go through the vocabulary again, for the loss alone.
+
+        The backward pass then multiplies those rows by the vocabulary, instead of all rows with gradients of zero for
+        most. The gradients of the logits, where the caller takes any, are unchanged.
+        """
+        if labels is None or not self._runs_twice(states.rows):
+            return super()._answer(states, labels, num_items)
+        row_labels = self.row_labels(labels, states.packing)
+        asked = places_of_few(row_labels)
+        if asked is None:
+            return super()._answer(states, labels, num_items)
+        predictions = self.cls.predictions
+        hidden = predictions.transform(states.rows)
+        answers = project(predictions.decoder, hidden.index_select(0, asked))
+        return project(predictions.decoder, hidden), cross_entropy(answers, row_labels[asked], num_items)
+
+    def _runs_twice(self, rows: Tensor) -> bool:
+        """Whether a second run of the decoder saves gradients, and nothing watches the head or draws dropout in it."""
+        if is_recorded() or not torch.is_grad_enabled():
+            return False
+        if type(self.cls) is not MaskedLMHead or type(self.cls.predictions) is not LMPredictions:
+            return False
+        decoder = self.cls.predictions.decoder
+        wanted = rows.requires_grad or any(each.requires_grad for each in decoder.parameters())
+        return wanted and is_plain_linear(decoder) and not is_watched(self.cls)
 
 
 class ClassificationHead(nn.Module):

@@ -13,7 +13,7 @@ from torch import Tensor
 from nysformer.errors import NysformerError
 from nysformer.ops import is_recorded
 
-__all__ = ["IGNORED", "cross_entropy", "sequence_loss", "span_loss"]
+__all__ = ["IGNORED", "cross_entropy", "places_of_few", "sequence_loss", "span_loss"]
 
 IGNORED = -100
 
@@ -33,13 +33,22 @@ def cross_entropy(logits: Tensor, labels: Tensor, num_items: Tensor | int | None
             f"labels hold {int(labels.min())} to {int(labels.max())}, and there are {classes} classes, 0 to "
             f"{classes - 1}: is num_labels too small? ({IGNORED} is ignored)"
         )
-    count = asked.sum()
-    if not is_recorded() and 2 * int(count) < len(labels):
-        # Few are asked, as in masked language modelling: copying their rows costs less than a softmax over all.
-        places = asked.nonzero()[:, 0]
+    places = places_of_few(labels)
+    if places is not None:
         logits, labels = logits.index_select(0, places), labels[places]
     total = F.cross_entropy(_precise(logits), labels, ignore_index=IGNORED, reduction="sum")
-    return _divide(total, count if num_items is None else num_items)
+    return _divide(total, asked.sum() if num_items is None else num_items)
+
+
+def places_of_few(labels: Tensor) -> Tensor | None:
+    """Where (T,) labels count, if they are so few that taking their rows out costs less than a softmax over all.
+
+    None for half of the labels or more, and while recorded, where no shape may depend on data.
+    """
+    if is_recorded():
+        return None
+    places = (labels != IGNORED).nonzero()[:, 0]
+    return places if 2 * len(places) < len(labels) else None
 
 
 def sequence_loss(

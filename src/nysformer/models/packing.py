@@ -77,7 +77,7 @@ class Packing:
         starts = [start for start, tokens in zip(bounds, lengths, strict=True) if tokens > 0]
         first = torch.tensor(starts, dtype=torch.int64, device=rows.device)
         documents = self.layout.index[first] // self.shape[1]
-        return rows.new_zeros(self.shape[0], *rows.shape[1:]).index_copy(0, documents, rows.index_select(0, first))
+        return rows.new_zeros(self.shape[0], *rows.shape[1:]).index_copy_(0, documents, rows.index_select(0, first))
 
 
 @dataclass(frozen=True)

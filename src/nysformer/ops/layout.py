@@ -115,8 +115,8 @@ class Layout:
         """(T, ...) to (B, N, ...), with `fill` where there is no token."""
         batch, length = self.padded_shape
         if self.index is not None:
-            empty = packed.new_full((batch * length, *packed.shape[1:]), fill)
-            packed = empty.index_copy(0, self.index, packed)
+            # In place: out of place, the whole of what is to be written over would be copied first.
+            packed = packed.new_full((batch * length, *packed.shape[1:]), fill).index_copy_(0, self.index, packed)
         return packed.unflatten(0, (batch, length))
 
     @property
