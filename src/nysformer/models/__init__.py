@@ -4,12 +4,12 @@ from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.conversion import from_bert
 from nysformer.models.encoder import NystromformerLayer, NystromformerModel
 from nysformer.models.heads import (
-    NystromformerForMaskedLM,
     NystromformerForMultipleChoice,
     NystromformerForQuestionAnswering,
     NystromformerForSequenceClassification,
     NystromformerForTokenClassification,
 )
+from nysformer.models.masked_lm import NystromformerForMaskedLM
 from nysformer.models.optimization import optimize
 from nysformer.models.pretrained import NystromformerPreTrainedModel
 from nysformer.models.registration import register, unregister

@@ -17,8 +17,8 @@ from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.conversion import fill_model
 from nysformer.models.encoder import NystromformerModel
 from nysformer.models.foreign import AUTHORS, to_ours
-from nysformer.models.heads import NystromformerForMaskedLM
 from nysformer.models.inputs import FIRST_POSITION
+from nysformer.models.masked_lm import NystromformerForMaskedLM
 from nysformer.models.pretrained import NystromformerPreTrainedModel
 from nysformer.models.settings import one_line, read_json
 from nysformer.models.sources import UNREADABLE, Conversion, ConversionOptions, parts, refuse_pickle

@@ -219,14 +219,14 @@ class NystromformerModel(NystromformerPreTrainedModel):
                 a compiled one stops with RuntimeError at position ids that are out of order.
         """
         states = self._encode(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            position_ids=position_ids,
-            inputs_embeds=inputs_embeds,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            head_mask=head_mask,
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            inputs_embeds,
+            output_attentions,
+            output_hidden_states,
+            head_mask,
         )
         hidden_states = states.hidden_states
         outputs = BaseModelOutput(
@@ -238,7 +238,6 @@ class NystromformerModel(NystromformerPreTrainedModel):
 
     def _encode(
         self,
-        *,
         input_ids: Tensor | None,
         attention_mask: Tensor | None,
         token_type_ids: Tensor | None,

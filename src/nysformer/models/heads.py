@@ -1,6 +1,6 @@
-"""The five task heads on the backbone. Each says what it makes of the packed hidden states.
+"""Four task heads on the backbone; `masked_lm` has the fifth. Each says what it makes of the packed hidden states.
 
-Shapes: B batch, C choices, N padded length, T packed tokens, E hidden size, V vocabulary.
+Shapes: B batch, C choices, N padded length, E hidden size.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import initialization as init
 from transformers.modeling_outputs import (
-    MaskedLMOutput,
     ModelOutput,
     MultipleChoiceModelOutput,
     QuestionAnsweringModelOutput,
@@ -21,126 +19,19 @@ from transformers.modeling_outputs import (
 
 from nysformer.errors import NysformerError
 from nysformer.layers import project
-from nysformer.layers.linear import is_plain_linear
-from nysformer.layers.watched import is_watched
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.encoder import activation_function
 from nysformer.models.head_model import HeadModel, TokenHeadModel
 from nysformer.models.inputs import check_tensors
-from nysformer.models.losses import cross_entropy, places_of_few, sequence_loss, span_loss
+from nysformer.models.losses import cross_entropy, sequence_loss, span_loss
 from nysformer.models.packing import PackedStates, Packing
-from nysformer.ops import is_recorded
 
 __all__ = [
-    "NystromformerForMaskedLM",
     "NystromformerForMultipleChoice",
     "NystromformerForQuestionAnswering",
     "NystromformerForSequenceClassification",
     "NystromformerForTokenClassification",
 ]
-
-
-class PredictionTransform(nn.Module):
-    """Dense, activation, LayerNorm: (..., E) to (..., E)."""
-
-    def __init__(self, config: NystromformerConfig) -> None:
-        super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.activation = activation_function(config.hidden_act)
-        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        return self.LayerNorm(self.activation(project(self.dense, hidden)))
-
-
-class LMPredictions(nn.Module):
-    """(..., E) to (..., V). Tied: decoder.weight is the token table, decoder.bias and bias are one parameter."""
-
-    def __init__(self, config: NystromformerConfig) -> None:
-        super().__init__()
-        self.transform = PredictionTransform(config)
-        self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
-        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        return project(self.decoder, self.transform(hidden))
-
-
-class MaskedLMHead(nn.Module):
-    """The checkpoint's name `cls.predictions`."""
-
-    def __init__(self, config: NystromformerConfig) -> None:
-        super().__init__()
-        self.predictions = LMPredictions(config)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        return self.predictions(hidden)
-
-
-class NystromformerForMaskedLM(TokenHeadModel):
-    """Predict masked tokens. labels (B, N) hold token ids, -100 where nothing is asked; logits are (B, N, V), zero at
-    masked places."""
-
-    output_class = MaskedLMOutput
-    _tied_weights_keys = {  # noqa: RUF012
-        "cls.predictions.decoder.weight": "nystromformer.embeddings.word_embeddings.weight",
-        "cls.predictions.decoder.bias": "cls.predictions.bias",
-    }
-
-    def __init__(self, config: NystromformerConfig) -> None:
-        super().__init__(config)
-        self.cls = MaskedLMHead(config)
-        self.post_init()
-
-    def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
-        if isinstance(module, LMPredictions):
-            init.zeros_(module.bias)
-
-    def get_output_embeddings(self) -> nn.Linear:
-        return self.cls.predictions.decoder
-
-    def set_output_embeddings(self, new_embeddings: nn.Linear) -> None:
-        predictions = self.cls.predictions
-        predictions.decoder = new_embeddings
-        if self.config.tie_word_embeddings:
-            predictions.bias = new_embeddings.bias
-            return
-        missing = new_embeddings.out_features - len(predictions.bias)
-        resized = nn.functional.pad(predictions.bias.detach(), (0, missing))  # cut where it is negative
-        predictions.bias = nn.Parameter(resized, requires_grad=predictions.bias.requires_grad)
-
-    def score(self, states: PackedStates) -> Tensor:
-        return self.cls(states.rows)
-
-    def _answer(
-        self, states: PackedStates, labels: Tensor | None, num_items: Tensor | int | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """In training, the few rows that are asked go through the vocabulary again, for the loss alone.
-
-        The backward pass then multiplies those rows by the vocabulary, instead of all rows with gradients of zero for
-        most. The gradients of the logits, where the caller takes any, are unchanged.
-        """
-        if labels is None or not self._runs_twice(states.rows):
-            return super()._answer(states, labels, num_items)
-        row_labels = self.row_labels(labels, states.packing)
-        asked = places_of_few(row_labels)
-        if asked is None:
-            return super()._answer(states, labels, num_items)
-        predictions = self.cls.predictions
-        hidden = predictions.transform(states.rows)
-        answers = project(predictions.decoder, hidden.index_select(0, asked))
-        return project(predictions.decoder, hidden), cross_entropy(answers, row_labels[asked], num_items)
-
-    def _runs_twice(self, rows: Tensor) -> bool:
-        """Whether a second run of the decoder saves gradients, and nothing watches the head or draws dropout in it."""
-        if is_recorded() or not torch.is_grad_enabled():
-            return False
-        if type(self.cls) is not MaskedLMHead or type(self.cls.predictions) is not LMPredictions:
-            return False
-        decoder = self.cls.predictions.decoder
-        wanted = rows.requires_grad or any(each.requires_grad for each in decoder.parameters())
-        return wanted and is_plain_linear(decoder) and not is_watched(self.cls)
 
 
 class ClassificationHead(nn.Module):
