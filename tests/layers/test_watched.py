@@ -25,6 +25,8 @@ def test_hooks_and_forwards_put_in_place() -> None:
 
 
 def test_a_compiled_call_is_not_the_class_s_forward() -> None:
-    layer = nn.Linear(2, 2)
-    layer.compile(backend="eager")
-    assert is_hooked(layer)
+    block = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    block[1].compile(backend="eager")
+    assert is_hooked(block[1])
+    assert not is_hooked(block)
+    assert is_watched(block)

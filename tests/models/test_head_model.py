@@ -1,4 +1,4 @@
-"""Heads receive packed rows: padding reaches no projection and no loss, and whoever watches the backbone still does."""
+"""Heads receive packed rows: padding reaches no projection and no loss, and hooks on the backbone still run."""
 
 from collections.abc import Callable
 from typing import Any
@@ -170,6 +170,20 @@ def test_another_class_in_the_backbone_s_place_is_called(make: Make, labelled: M
     mask = inputs["attention_mask"].bool()
     bias = model.classifier.bias
     torch.testing.assert_close((model(**inputs).logits - bias)[mask], 2 * (plain - bias)[mask], rtol=1e-4, atol=1e-5)
+
+
+def test_a_forward_put_in_the_class_is_called(make: Make, labelled: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, inputs, calls = make("ForTokenClassification"), padded(labelled, "ForTokenClassification"), []
+    plain, forward = model(**inputs), nysformer.NystromformerModel.forward
+
+    def counted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        calls.append(self)
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(nysformer.NystromformerModel, "forward", counted)
+    output = model(**inputs)
+    assert calls == [model.nystromformer]
+    torch.testing.assert_close((output.loss, output.logits), (plain.loss, plain.logits))
 
 
 def test_no_answer_lies_on_a_masked_place_under_autocast(make: Make, labelled: Make) -> None:

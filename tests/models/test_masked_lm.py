@@ -1,4 +1,4 @@
-"""The masked language model's loss: only what is asked goes back through the vocabulary."""
+"""The masked language model's loss: only rows with a label go back through the vocabulary."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounter
 
 from nysformer.models import masked_lm
 
@@ -41,7 +42,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return rows
 
 
-def asked_alone(output: Any, labels: Tensor) -> Tensor:
+def expected_loss(output: Any, labels: Tensor) -> Tensor:
     """The loss by its formula, from the logits."""
     return F.cross_entropy(output.logits.flatten(0, 1), labels.masked_fill(labels > 99, -100).flatten())
 
@@ -56,7 +57,7 @@ def test_loss_and_gradients_are_those_of_all_rows(
     for ours in (True, False):
         model.zero_grad()
         output = model(**inputs)
-        loss = output.loss if ours else asked_alone(output, inputs["labels"])
+        loss = output.loss if ours else expected_loss(output, inputs["labels"])
         (loss + output.logits.square().mean() if also_logits else loss).backward()
         results.append([loss.detach(), *(p.grad for p in model.parameters() if p.grad is not None)])
     assert decoded == [5, 32] * 2
@@ -64,21 +65,23 @@ def test_loss_and_gradients_are_those_of_all_rows(
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
-def test_where_no_gradient_is_taken_all_is_projected_once(
+def test_without_a_gradient_all_rows_are_decoded_once(
     make: Make, inputs: dict[str, Tensor], decoded: list[int]
 ) -> None:
     model = make("ForMaskedLM")
     with torch.no_grad():
         output = model(**inputs)
-    torch.testing.assert_close(output.loss, asked_alone(output, inputs["labels"]))
+    torch.testing.assert_close(output.loss, expected_loss(output, inputs["labels"]))
     model.requires_grad_(False)(**inputs)
     assert decoded == [32, 32]
 
 
-def test_where_half_is_asked_all_is_projected_once(make: Make, inputs: dict[str, Tensor], decoded: list[int]) -> None:
+def test_with_labels_on_half_of_the_rows_all_are_decoded_once(
+    make: Make, inputs: dict[str, Tensor], decoded: list[int]
+) -> None:
     inputs["labels"][0, :13] = 3
     output = make("ForMaskedLM")(**inputs)
-    torch.testing.assert_close(output.loss, asked_alone(output, inputs["labels"]))
+    torch.testing.assert_close(output.loss, expected_loss(output, inputs["labels"]))
     assert decoded == [32]
 
 
@@ -98,14 +101,26 @@ def test_an_adapter_on_the_decoder_is_called_once(make: Make, inputs: dict[str, 
     config = peft.LoraConfig(target_modules=["decoder"], r=2, lora_dropout=0.5, init_lora_weights=False)
     model = peft.get_peft_model(make("ForMaskedLM", tie_word_embeddings=False), config).train()
     output = model(**inputs)
-    torch.testing.assert_close(output.loss, asked_alone(output, inputs["labels"]))
+    torch.testing.assert_close(output.loss, expected_loss(output, inputs["labels"]))
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.parametrize("place", ["cls", "cls.predictions.transform"])
+def test_a_compiled_head_runs_compiled(make: Make, inputs: dict[str, Tensor], place: str) -> None:
+    torch.compiler.reset()
+    model, counter = make("ForMaskedLM"), CompileCounter()
+    plain = model(**inputs)
+    model.get_submodule(place).compile(backend=counter)
+    output = model(**inputs)
+    assert counter.frame_count > 0
+    torch.testing.assert_close((output.loss, output.logits), (plain.loss, plain.logits))
 
 
 def test_a_head_of_another_class_is_called(make: Make, inputs: dict[str, Tensor]) -> None:
     model = make("ForMaskedLM")
     model.cls = nn.Linear(32, 99)
     output = model(**inputs)
-    torch.testing.assert_close(output.loss, asked_alone(output, inputs["labels"]))
+    torch.testing.assert_close(output.loss, expected_loss(output, inputs["labels"]))
 
 
 def test_training_in_checkpointed_layers(make: Make, inputs: dict[str, Tensor]) -> None:

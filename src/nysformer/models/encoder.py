@@ -247,7 +247,7 @@ class NystromformerModel(NystromformerPreTrainedModel):
         output_hidden_states: bool | None,
         head_mask: Tensor | None,
     ) -> PackedStates:
-        """What `forward` computes, in rows as heads take it, which are not zero yet where masked places have rows."""
+        """Compute what `forward` returns, in rows. While recorded, rows of masked places hold anything."""
         config = self.config
         check_traceable()
         check_tensors(

@@ -1,4 +1,4 @@
-"""What the five heads share: they receive packed rows, compute and take their loss on them, and unpack once.
+"""What the five heads share: they receive packed rows, compute logits and loss on them, and unpack once.
 
 Shapes: B batch, N padded length, T packed tokens, E hidden size.
 """
@@ -22,9 +22,11 @@ from nysformer.ops import is_recorded
 
 __all__ = ["HeadModel", "TokenHeadModel"]
 
+_FORWARD = NystromformerModel.forward
+
 
 class HeadModel(NystromformerPreTrainedModel):
-    """A backbone and a head that turns packed hidden states into scores, and scores and labels into a loss."""
+    """A backbone and a head that turns packed hidden states into logits, and logits and labels into a loss."""
 
     output_class: type[ModelOutput]
     # `Trainer` then counts the labels of all batches it accumulates, and passes `num_items_in_batch`.
@@ -62,7 +64,7 @@ class HeadModel(NystromformerPreTrainedModel):
         Returns:
             The head's output with loss (where labels are given), logits, hidden_states, attentions.
         """
-        states = self._encode(
+        states = self._run_backbone(
             input_ids=input_ids,
             attention_mask=attention_mask,
             token_type_ids=token_type_ids,
@@ -72,43 +74,42 @@ class HeadModel(NystromformerPreTrainedModel):
             output_hidden_states=output_hidden_states,
             head_mask=head_mask,
         )
-        scores, loss = self._answer(states, labels, num_items_in_batch)
-        return self._output(states, return_dict, loss=loss, logits=self.padded(scores, states.packing))
+        logits, loss = self._logits_and_loss(states, labels, num_items_in_batch)
+        return self._output(states, return_dict, loss=loss, logits=self.unpack(logits, states.packing))
 
-    def _answer(
+    def logits(self, states: PackedStates) -> Tensor:
+        """Packed hidden states to logits, one per row or one per document, (B, ...)."""
+        raise NotImplementedError(type(self).__name__)
+
+    def loss(self, logits: Tensor, labels: Tensor, packing: Packing, num_items: Tensor | int | None) -> Tensor:
+        """The loss of what `logits` gave, a scalar, finite for any labels; for num_items see the module `losses`."""
+        raise NotImplementedError(type(self).__name__)
+
+    def unpack(self, logits: Tensor, packing: Packing) -> Tensor:
+        """What `logits` gave in the caller's shape: logits per document have it already."""
+        return logits
+
+    def _logits_and_loss(
         self, states: PackedStates, labels: Tensor | None, num_items: Tensor | int | None
     ) -> tuple[Tensor, Tensor | None]:
-        """The scores, and their loss where there are labels."""
-        scores = self.score(states)
-        return scores, None if labels is None else self.loss(scores, labels, states.packing, num_items)
+        """Logits as rows, and their loss where there are labels."""
+        logits = self.logits(states)
+        return logits, None if labels is None else self.loss(logits, labels, states.packing, num_items)
 
-    def score(self, states: PackedStates) -> Tensor:
-        """What the head says of the hidden states, for each row or (B, ...) for each document."""
-        raise NotImplementedError(type(self).__name__)
+    def _run_backbone(self, attention_mask: Tensor | None, position_ids: Tensor | None, **inputs: Any) -> PackedStates:
+        """The backbone's packed rows, without a padded copy in between.
 
-    def loss(self, scores: Tensor, labels: Tensor, packing: Packing, num_items: Tensor | int | None) -> Tensor:
-        """The loss of what `score` gave, a scalar, finite for any labels; for num_items see the module `losses`."""
-        raise NotImplementedError(type(self).__name__)
-
-    def padded(self, scores: Tensor, packing: Packing) -> Tensor:
-        """What `score` gave as the caller's logits; a score for each document is one already."""
-        return scores
-
-    def _encode(self, attention_mask: Tensor | None, position_ids: Tensor | None, **inputs: Any) -> PackedStates:
-        """The backbone's packed rows.
-
-        They come straight from it. Where something may watch or replace its call (a hook, a compiler, an offloader,
-        another class), the call is made as the public one, and what it returns is packed again.
+        Where something records, watches or replaces the backbone's call (a compiler, a hook, an offloader, another
+        class), the public call is made instead, and what it returns is packed again.
         """
-        backbone = self.nystromformer
         inputs = {"attention_mask": attention_mask, "position_ids": position_ids, **inputs}
-        if is_recorded() or type(backbone) is not NystromformerModel or is_hooked(backbone):
-            outputs = backbone(return_dict=True, **inputs)
+        if _hands_out_rows(self.nystromformer):
+            states = self.nystromformer._encode(**inputs)
+        else:
+            outputs = self.nystromformer(return_dict=True, **inputs)
             hidden = outputs.last_hidden_state
             packing = Packing.read(attention_mask, (hidden.shape[0], hidden.shape[1]))
             states = PackedStates(packing.pack(hidden), packing, outputs.hidden_states, outputs.attentions)
-        else:
-            states = backbone._encode(**inputs)
         if not self.reads_many_documents:
             check_one_document(position_ids, states.packing)
         return states
@@ -121,18 +122,24 @@ class HeadModel(NystromformerPreTrainedModel):
 
 
 class TokenHeadModel(HeadModel):
-    """A head that reads every real token: labels (B, N), -100 or masked where nothing is asked."""
+    """A head that reads every real token: labels (B, N), -100 or masked where there is none."""
 
     reads_many_documents = True
 
-    def loss(self, scores: Tensor, labels: Tensor, packing: Packing, num_items: Tensor | int | None) -> Tensor:
-        return cross_entropy(scores, self.row_labels(labels, packing), num_items)
+    def loss(self, logits: Tensor, labels: Tensor, packing: Packing, num_items: Tensor | int | None) -> Tensor:
+        return cross_entropy(logits, self.pack_labels(labels, packing), num_items)
 
-    def row_labels(self, labels: Tensor, packing: Packing) -> Tensor:
+    def pack_labels(self, labels: Tensor, packing: Packing) -> Tensor:
         """(B, N) labels as rows, those of masked places ignored."""
         if labels.shape != packing.shape:
             raise NysformerError(f"labels have shape {tuple(labels.shape)}: pass {packing.shape}")
         return packing.pack(labels, fill=IGNORED)
 
-    def padded(self, scores: Tensor, packing: Packing) -> Tensor:
-        return packing.unpack(scores)
+    def unpack(self, logits: Tensor, packing: Packing) -> Tensor:
+        return packing.unpack(logits)
+
+
+def _hands_out_rows(backbone: NystromformerModel) -> bool:
+    """Whether calling the backbone is running its class's own forward, neither recorded, watched nor replaced."""
+    own = type(backbone) is NystromformerModel and NystromformerModel.forward is _FORWARD
+    return own and not is_recorded() and not is_hooked(backbone)

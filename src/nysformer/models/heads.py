@@ -1,4 +1,4 @@
-"""Four task heads on the backbone; `masked_lm` has the fifth. Each says what it makes of the packed hidden states.
+"""Four of the five task heads; `masked_lm` has the other. Each turns packed hidden states into logits.
 
 Shapes: B batch, C choices, N padded length, E hidden size.
 """
@@ -63,11 +63,11 @@ class NystromformerForSequenceClassification(HeadModel):
         self.classifier = ClassificationHead(config)
         self.post_init()
 
-    def score(self, states: PackedStates) -> Tensor:
+    def logits(self, states: PackedStates) -> Tensor:
         return self.classifier(states.packing.first_rows(states.rows))
 
-    def loss(self, scores: Tensor, labels: Tensor, packing: Packing, num_items: Tensor | int | None) -> Tensor:
-        return sequence_loss(scores, labels, self.config.problem_type, num_items)
+    def loss(self, logits: Tensor, labels: Tensor, packing: Packing, num_items: Tensor | int | None) -> Tensor:
+        return sequence_loss(logits, labels, self.config.problem_type, num_items)
 
 
 class NystromformerForTokenClassification(TokenHeadModel):
@@ -81,7 +81,7 @@ class NystromformerForTokenClassification(TokenHeadModel):
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
 
-    def score(self, states: PackedStates) -> Tensor:
+    def logits(self, states: PackedStates) -> Tensor:
         return project(self.classifier, self.dropout(states.rows))
 
 
@@ -130,7 +130,7 @@ class NystromformerForMultipleChoice(HeadModel):
             # Rows for all documents, (1, tokens), pass as they are; what does not fit is refused in its own shape.
             return x if x is None or x.dim() < 3 else x.flatten(0, 1)
 
-        states = self._encode(
+        states = self._run_backbone(
             input_ids=flat(input_ids),
             attention_mask=flat(attention_mask),
             token_type_ids=flat(token_type_ids),
@@ -140,11 +140,11 @@ class NystromformerForMultipleChoice(HeadModel):
             output_hidden_states=output_hidden_states,
             head_mask=head_mask,
         )
-        logits = self.score(states).view(source.shape[:2])
+        logits = self.logits(states).view(source.shape[:2])
         loss = None if labels is None else cross_entropy(logits, labels, num_items_in_batch)
         return self._output(states, return_dict, loss=loss, logits=logits)
 
-    def score(self, states: PackedStates) -> Tensor:
+    def logits(self, states: PackedStates) -> Tensor:
         first = states.packing.first_rows(states.rows)
         return project(self.classifier, project(self.pre_classifier, first).relu())
 
@@ -179,7 +179,7 @@ class NystromformerForQuestionAnswering(HeadModel):
         num_items_in_batch: Tensor | int | None = None,
     ) -> ModelOutput | tuple[Any, ...]:
         """As `HeadModel.forward`, with two labels: the loss is taken where both are given."""
-        states = self._encode(
+        states = self._run_backbone(
             input_ids=input_ids,
             attention_mask=attention_mask,
             token_type_ids=token_type_ids,
@@ -189,15 +189,15 @@ class NystromformerForQuestionAnswering(HeadModel):
             output_hidden_states=output_hidden_states,
             head_mask=head_mask,
         )
-        start, end = self.padded(self.score(states), states.packing).unbind(dim=-1)
+        start, end = self.unpack(self.logits(states), states.packing).unbind(dim=-1)
         loss = None
         if start_positions is not None and end_positions is not None:
-            # A document's tokens compete with each other: padding holds two numbers each, whose share is 0.
+            # The softmax runs over a document's tokens, so it reads padded logits; the fill's probability is 0.
             loss = span_loss(start, end, start_positions, end_positions, states.packing.mask, num_items_in_batch)
         return self._output(states, return_dict, loss=loss, start_logits=start, end_logits=end)
 
-    def score(self, states: PackedStates) -> Tensor:
+    def logits(self, states: PackedStates) -> Tensor:
         return project(self.qa_outputs, states.rows)
 
-    def padded(self, scores: Tensor, packing: Packing) -> Tensor:
-        return packing.unpack(scores, fill=torch.finfo(scores.dtype).min)
+    def unpack(self, logits: Tensor, packing: Packing) -> Tensor:
+        return packing.unpack(logits, fill=torch.finfo(logits.dtype).min)

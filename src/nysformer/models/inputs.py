@@ -47,7 +47,7 @@ class EncoderInputs:
     Attributes:
         documents: the `Layout` of packed rows, cut where position ids start over; while recorded the (B, N) mask, or
             None.
-        packing: the way back to (B, N).
+        packing: how to pack and unpack (B, N).
         input_ids, inputs_embeds: (T,) or (T, E), one of the two; (B, N) or (B, N, E) while recorded.
         position_ids, token_type_ids: as input_ids.
         own_positions: whether the caller gave no position ids.
@@ -88,7 +88,7 @@ class EncoderInputs:
         layout = packing.layout
 
         def place(x: Tensor) -> Tensor:
-            # Recorded, masked places go through the tables and layers too, so nothing harmful may stand there.
+            # While recorded, masked places go through the tables and layers too: zeros are valid ids, and finite.
             return packing.pack(x, fill=0)
 
         if position_ids is not None:

@@ -13,7 +13,7 @@ from nysformer.layers.watched import is_watched
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.encoder import activation_function
 from nysformer.models.head_model import TokenHeadModel
-from nysformer.models.losses import cross_entropy, places_of_few
+from nysformer.models.losses import cross_entropy, few_labelled_rows
 from nysformer.models.packing import PackedStates
 from nysformer.ops import is_recorded
 
@@ -58,7 +58,7 @@ class MaskedLMHead(nn.Module):
 
 
 class NystromformerForMaskedLM(TokenHeadModel):
-    """Predict masked tokens. labels (B, N) hold token ids, -100 where nothing is asked; logits are (B, N, V), zero at
+    """Predict masked tokens. labels (B, N) hold token ids, -100 where there is no label; logits are (B, N, V), zero at
     masked places."""
 
     output_class = MaskedLMOutput
@@ -90,34 +90,33 @@ class NystromformerForMaskedLM(TokenHeadModel):
         resized = nn.functional.pad(predictions.bias.detach(), (0, missing))  # cut where it is negative
         predictions.bias = nn.Parameter(resized, requires_grad=predictions.bias.requires_grad)
 
-    def score(self, states: PackedStates) -> Tensor:
+    def logits(self, states: PackedStates) -> Tensor:
         return self.cls(states.rows)
 
-    def _answer(
+    def _logits_and_loss(
         self, states: PackedStates, labels: Tensor | None, num_items: Tensor | int | None
     ) -> tuple[Tensor, Tensor | None]:
-        """In training, the few rows that are asked go through the vocabulary again, for the loss alone.
+        """As the parent; in training with few labels, their rows are decoded a second time, for the loss alone.
 
-        The backward pass then multiplies those rows by the vocabulary, instead of all rows with gradients of zero for
-        most. The gradients of the logits, where the caller takes any, are unchanged.
+        The backward pass of the loss then multiplies those rows by the vocabulary instead of all rows, most of them
+        with a gradient of zero. A gradient taken through the logits is the same as before.
         """
-        if labels is None or not self._runs_twice(states.rows):
-            return super()._answer(states, labels, num_items)
-        row_labels = self.row_labels(labels, states.packing)
-        asked = places_of_few(row_labels)
-        if asked is None:
-            return super()._answer(states, labels, num_items)
-        predictions = self.cls.predictions
-        hidden = predictions.transform(states.rows)
-        answers = project(predictions.decoder, hidden.index_select(0, asked))
-        return project(predictions.decoder, hidden), cross_entropy(answers, row_labels[asked], num_items)
+        if labels is None or not self._may_decode_twice(states.rows):
+            return super()._logits_and_loss(states, labels, num_items)
+        packed_labels = self.pack_labels(labels, states.packing)
+        rows = few_labelled_rows(packed_labels)
+        if rows is None:
+            return super()._logits_and_loss(states, labels, num_items)
+        decoder, hidden = self.cls.predictions.decoder, self.cls.predictions.transform(states.rows)
+        loss = cross_entropy(project(decoder, hidden.index_select(0, rows)), packed_labels[rows], num_items)
+        return project(decoder, hidden), loss
 
-    def _runs_twice(self, rows: Tensor) -> bool:
-        """Whether a second run of the decoder saves gradients, and nothing watches the head or draws dropout in it."""
+    def _may_decode_twice(self, rows: Tensor) -> bool:
+        """Whether a backward pass may follow, and one more call of the decoder goes unnoticed: no hook, no dropout."""
         if is_recorded() or not torch.is_grad_enabled():
             return False
         if type(self.cls) is not MaskedLMHead or type(self.cls.predictions) is not LMPredictions:
             return False
         decoder = self.cls.predictions.decoder
-        wanted = rows.requires_grad or any(each.requires_grad for each in decoder.parameters())
-        return wanted and is_plain_linear(decoder) and not is_watched(self.cls)
+        trains = rows.requires_grad or any(parameter.requires_grad for parameter in decoder.parameters())
+        return trains and is_plain_linear(decoder) and not is_watched(self.cls)

@@ -1,4 +1,4 @@
-"""The way between a padded batch and its packed rows, and the hidden states that heads receive.
+"""Converts a padded batch to packed rows and back, and holds the packed hidden states that heads receive.
 
 Shapes: B batch, N padded length, T packed tokens, E hidden size.
 """
@@ -18,7 +18,7 @@ __all__ = ["PackedStates", "Packing"]
 
 @dataclass(frozen=True)
 class Packing:
-    """How a padded batch becomes rows, and rows a padded batch.
+    """Converts a padded batch to rows and back.
 
     The rows are (T, ...), one per real token. While recorded (`is_recorded`), where no shape may depend on data, they
     are the whole batch, (B, N, ...).
@@ -47,7 +47,7 @@ class Packing:
         return cls(shape, None if layout.index is None else mask, layout)
 
     def pack(self, padded: Tensor, fill: float | None = None) -> Tensor:
-        """(B, N, ...) to rows. Where a row stands for a masked place it holds `fill`; None leaves it as it is."""
+        """(B, N, ...) to rows. While recorded, masked places get `fill`; None leaves them as they are."""
         if self.layout is not None:
             return self.layout.pack(padded)
         return padded if fill is None else self.masked(padded, fill)
@@ -63,30 +63,32 @@ class Packing:
         return padded.masked_fill(~self.mask.view(*self.shape, *[1] * (padded.dim() - 2)), fill)
 
     def first_rows(self, rows: Tensor) -> Tensor:
-        """(B, E): each document's first token; its first place for a document without one, zeros where that has no row.
+        """(B, E): each document's first real token, zeros for a document without one.
 
         Args:
-            rows: (T, E), or (B, N, E) while recorded.
+            rows: (T, E); while recorded (B, N, E), zero at masked places.
         """
-        if self.layout is None or self.layout.index is None:
-            padded = rows if self.layout is None else self.layout.unpack(rows)
-            if self.mask is None:
-                return padded[:, 0]
-            return padded[torch.arange(self.shape[0], device=rows.device), self.mask.to(torch.uint8).argmax(dim=1)]
-        bounds, lengths = self.layout.offsets[:-1], self.layout.lengths
-        starts = [start for start, tokens in zip(bounds, lengths, strict=True) if tokens > 0]
+        batch, length = self.shape
+        if self.mask is None:
+            return self.unpack(rows)[:, 0]
+        if self.layout is None:
+            first = self.mask.to(torch.uint8).argmax(dim=1)
+            return rows[torch.arange(batch, device=rows.device), first]
+        index, offsets, lengths = self.layout.index, self.layout.offsets[:-1], self.layout.lengths
+        assert index is not None  # there is a mask
+        starts = [start for start, tokens in zip(offsets, lengths, strict=True) if tokens > 0]
         first = torch.tensor(starts, dtype=torch.int64, device=rows.device)
-        documents = self.layout.index[first] // self.shape[1]
-        return rows.new_zeros(self.shape[0], *rows.shape[1:]).index_copy_(0, documents, rows.index_select(0, first))
+        documents = index[first] // length
+        return rows.new_zeros(batch, *rows.shape[1:]).index_copy_(0, documents, rows.index_select(0, first))
 
 
 @dataclass(frozen=True)
 class PackedStates:
-    """What the backbone hands to a head.
+    """The backbone's output, as heads receive it.
 
     Attributes:
         rows: the last hidden states, (T, E); while recorded (B, N, E), zero at masked places.
-        packing: the way back to the batch.
+        packing: how to unpack them.
         hidden_states, attentions: what the caller asked for, as `NystromformerModel.forward` returns it.
     """
 
