@@ -22,3 +22,11 @@ def test_hooks_and_forwards_put_in_place() -> None:
     handle.remove()
     block[0].forward = lambda x: x  # as accelerate does
     assert is_watched(block)
+
+
+def test_a_compiled_call_is_not_the_class_s_forward() -> None:
+    block = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    block[1].compile(backend="eager")
+    assert is_hooked(block[1])
+    assert not is_hooked(block)
+    assert is_watched(block)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from nysformer import NysformerError
-from nysformer.models.losses import cross_entropy, sequence_loss, span_loss
+from nysformer.models.losses import IGNORED, cross_entropy, few_labelled_rows, sequence_loss, span_loss
 
 
 def test_ignored_labels() -> None:
@@ -85,3 +85,26 @@ def test_spans_on_masked_places_are_ignored() -> None:
     positions = torch.tensor([5, 5])
     expected = (F.cross_entropy(start[:1], positions[:1]) + F.cross_entropy(end[:1], positions[:1])) / 2
     torch.testing.assert_close(span_loss(start, end, positions, positions, mask), expected)
+
+
+def test_few_labels_give_the_loss_and_gradient_of_all_rows() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(40, 7, generator=generator, dtype=torch.float64, requires_grad=True)
+    labels = torch.randint(7, (40,), generator=generator)
+    for labelled in (0, 1, 19, 20, 40):
+        few = labels.masked_fill(torch.arange(40) >= labelled, IGNORED)
+        assert (few_labelled_rows(few) is None) == (labelled >= 20)
+        total = F.cross_entropy(logits, few, ignore_index=IGNORED, reduction="sum")
+        for num_items, count in ((None, max(labelled, 1)), (30, 30)):
+            loss = cross_entropy(logits, few, num_items)
+            torch.testing.assert_close(loss, total / count)
+            ours, truth = (torch.autograd.grad(x, logits, retain_graph=True) for x in (loss, total / count))
+            torch.testing.assert_close(ours, truth)
+
+
+def test_recorded_programs_take_all_rows() -> None:
+    logits, labels = torch.randn(3, 10, 7), torch.full((3, 10), IGNORED)
+    labels[:, 2] = 4
+    rows = torch.func.vmap(cross_entropy)(logits, labels)
+    for row, own, few in zip(rows, logits, labels, strict=True):
+        torch.testing.assert_close(row, cross_entropy(own, few))

@@ -52,6 +52,15 @@ def test_documents_stay_whole_and_in_order(batch: int, length: int, keep: float,
     assert sorted(layout.lengths) == list(layout.lengths), "equal lengths are neighbours"
 
 
+def test_unpacking_is_differentiable_and_transforms() -> None:
+    layout = Layout.from_mask(torch.tensor([[1, 1, 0], [1, 1, 1]]))
+    x = torch.randn(4, 5, 2, dtype=torch.float64)
+    for ours, own in zip(torch.func.vmap(layout.unpack)(x), x, strict=True):
+        assert torch.equal(ours, layout.unpack(own))
+    torch.autograd.gradcheck(layout.unpack, x[0].requires_grad_(), check_forward_ad=True)
+    torch.autograd.gradgradcheck(layout.unpack, x[0].requires_grad_())
+
+
 @pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.float32])
 def test_masks_of_any_dtype(dtype: torch.dtype) -> None:
     assert Layout.from_mask(torch.tensor([[1, 0, 1], [1, 1, 1]]).to(dtype)).lengths == (2, 3)

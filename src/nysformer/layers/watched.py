@@ -9,8 +9,8 @@ __all__ = ["is_hooked", "is_watched"]
 def is_hooked(module: nn.Module) -> bool:
     """Whether calling the module does more than its class's forward.
 
-    It does with a hook of its own or a global one, with a forward put in place of the class's, as offloading does, and
-    with another `torch.nn.Module.__call__`, as tracers set it.
+    It does with a hook of its own or a global one, with a forward put in place of the class's, as offloading does, with
+    a compiled call (`torch.nn.Module.compile`), and with another `torch.nn.Module.__call__`, as tracers set it.
     """
     return _has_own_hooks(module) or _has_global_hooks()
 
@@ -30,6 +30,7 @@ def _has_own_hooks(module: nn.Module) -> bool:
         or module._backward_hooks
         or module._backward_pre_hooks
         or "forward" in module.__dict__
+        or module._compiled_call_impl is not None
     )
 
 

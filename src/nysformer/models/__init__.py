@@ -3,12 +3,12 @@
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.encoder import NystromformerLayer, NystromformerModel
 from nysformer.models.heads import (
-    NystromformerForMaskedLM,
     NystromformerForMultipleChoice,
     NystromformerForQuestionAnswering,
     NystromformerForSequenceClassification,
     NystromformerForTokenClassification,
 )
+from nysformer.models.masked_lm import NystromformerForMaskedLM
 from nysformer.models.pretrained import NystromformerPreTrainedModel
 from nysformer.models.registration import register, unregister
 

@@ -25,6 +25,7 @@ from nysformer.layers import (
 )
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.inputs import FIRST_POSITION, EncoderInputs, check_tensors
+from nysformer.models.packing import PackedStates
 from nysformer.models.pretrained import NystromformerPreTrainedModel, attention_implementation
 from nysformer.ops import check_traceable, is_recorded
 
@@ -106,30 +107,31 @@ class NystromformerEncoder(nn.Module):
         output_attentions: bool,
         output_hidden_states: bool,
     ) -> BaseModelOutput:
-        """(T, E) rows through all layers; what leaves is (B, N, E), zero at masked places."""
-        packed = hidden.dim() == 2
+        """Rows through all layers: (T, E), or (B, N, E) while recorded; see `Packing`.
+
+        Returns:
+            last_hidden_state as rows; hidden_states and attentions padded, as the model returns them.
+        """
+        packing = inputs.packing
         states: list[Tensor] = []
         maps: list[Tensor] = []
         for index, layer in enumerate(self.layer):
             if output_hidden_states:
-                states.append(self._leave(hidden, inputs))
+                states.append(packing.unpack(hidden))
                 # The next layer reads the very tensor that is returned, so that `retain_grad` on it sees a gradient.
-                hidden = inputs.layout.pack(states[-1]) if packed else states[-1]
+                hidden = packing.pack(states[-1])
             mask = None if head_mask is None else head_mask[index]
             hidden, attention_map = layer(hidden, inputs.documents, mask, output_attentions)
             if attention_map is not None:
                 maps.append(attention_map)
-        last = self._leave(hidden, inputs)
+        if output_hidden_states:
+            states.append(packing.unpack(hidden))
+            hidden = packing.pack(states[-1])
         return BaseModelOutput(
-            last_hidden_state=last,
-            hidden_states=(*states, last) if output_hidden_states else None,
+            last_hidden_state=hidden,
+            hidden_states=tuple(states) if output_hidden_states else None,
             attentions=tuple(maps) if output_attentions else None,
         )
-
-    def _leave(self, hidden: Tensor, inputs: EncoderInputs) -> Tensor:
-        if hidden.dim() == 2:
-            return inputs.layout.unpack(hidden)
-        return hidden if inputs.mask is None else hidden.masked_fill(~inputs.mask[..., None], 0.0)
 
 
 class NystromformerModel(NystromformerPreTrainedModel):
@@ -216,6 +218,36 @@ class NystromformerModel(NystromformerPreTrainedModel):
                 attention that there is not, or `torch.jit.trace`. Exported and transformed models check shapes only;
                 a compiled one stops with RuntimeError at position ids that are out of order.
         """
+        states = self._encode(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            inputs_embeds,
+            output_attentions,
+            output_hidden_states,
+            head_mask,
+        )
+        hidden_states = states.hidden_states
+        outputs = BaseModelOutput(
+            last_hidden_state=hidden_states[-1] if hidden_states else states.packing.unpack(states.rows),
+            hidden_states=hidden_states,
+            attentions=states.attentions,
+        )
+        return outputs if (self.config.return_dict if return_dict is None else return_dict) else outputs.to_tuple()
+
+    def _encode(
+        self,
+        input_ids: Tensor | None,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None,
+        position_ids: Tensor | None,
+        inputs_embeds: Tensor | None,
+        output_attentions: bool | None,
+        output_hidden_states: bool | None,
+        head_mask: Tensor | None,
+    ) -> PackedStates:
+        """Compute what `forward` returns, in rows. While recorded, rows of masked places hold anything."""
         config = self.config
         check_traceable()
         check_tensors(
@@ -253,7 +285,7 @@ class NystromformerModel(NystromformerPreTrainedModel):
             config.output_attentions if output_attentions is None else output_attentions,
             config.output_hidden_states if output_hidden_states is None else output_hidden_states,
         )
-        return outputs if (config.return_dict if return_dict is None else return_dict) else outputs.to_tuple()
+        return PackedStates(outputs.last_hidden_state, inputs.packing, outputs.hidden_states, outputs.attentions)
 
     def _follow_implementation(self) -> None:
         """Let the layers run what the configuration names now: `set_attn_implementation` only writes it there."""

@@ -16,17 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nysformer.errors import NysformerError
+from nysformer.models.packing import Packing
 from nysformer.ops import Layout, is_recorded
 
-__all__ = [
-    "EncoderInputs",
-    "batch_layout",
-    "check_one_document",
-    "check_tensors",
-    "first_tokens",
-    "read_mask",
-    "unpack_masked",
-]
+__all__ = ["EncoderInputs", "check_one_document", "check_tensors"]
 
 # Position ids of a document start here: a published checkpoint's table has two rows before the first token's.
 FIRST_POSITION = 2
@@ -47,68 +40,21 @@ def check_tensors(**inputs: object) -> None:
         raise NysformerError(f"{name} is a {kind}: pass a tensor")
 
 
-def read_mask(attention_mask: Tensor | None, shape: tuple[int, int]) -> Tensor | None:
-    """(B, N) bool, True where a token is real, or None where all are.
-
-    Raises:
-        NysformerError: another shape, or values other than 0 and 1 (an additive mask, for instance).
-    """
-    if attention_mask is None:
-        return None
-    if tuple(attention_mask.shape) != shape:
-        raise NysformerError(
-            f"attention_mask has shape {tuple(attention_mask.shape)}: pass (batch, tokens) = {shape}, True or 1 where "
-            "a token is real"
-        )
-    mask = attention_mask.bool()
-    if (
-        attention_mask.dtype != torch.bool
-        and not is_recorded()
-        and not torch.equal(mask.to(attention_mask.dtype), attention_mask)
-    ):
-        raise NysformerError("attention_mask holds values other than 0 and 1: pass 1 where a token is real, else 0")
-    return mask
-
-
-def batch_layout(shape: tuple[int, int], mask: Tensor | None) -> Layout:
-    """Where the real tokens are; every place of the batch while recorded, where no shape may depend on data."""
-    if mask is None or is_recorded():
-        return Layout.dense(*shape)
-    return Layout.from_mask(mask)
-
-
-def unpack_masked(rows: Tensor, layout: Layout, mask: Tensor | None, fill: float = 0.0) -> Tensor:
-    """(T, ...) to (B, N, ...) with `fill` at masked places, also where the layout is the whole batch."""
-    padded = layout.unpack(rows, fill)
-    if layout.index is not None or mask is None:
-        return padded
-    return padded.masked_fill(~mask.view(*mask.shape, *[1] * (padded.dim() - 2)), fill)
-
-
-def first_tokens(hidden: Tensor, mask: Tensor | None) -> Tensor:
-    """(B, N, E) to (B, E): each document's first unmasked token."""
-    if mask is None:
-        return hidden[:, 0]
-    first = mask.to(torch.uint8).argmax(dim=1)
-    return hidden[torch.arange(hidden.shape[0], device=hidden.device), first]
-
-
 @dataclass(frozen=True)
 class EncoderInputs:
     """What the embeddings read: packed rows of all real tokens, or the whole batch while recorded.
 
     Attributes:
-        documents: the `Layout` of packed rows; while recorded the (B, N) mask, or None.
-        layout: the way back to (B, N).
-        mask: (B, N) bool, or None.
+        documents: the `Layout` of packed rows, cut where position ids start over; while recorded the (B, N) mask, or
+            None.
+        packing: how to pack and unpack (B, N).
         input_ids, inputs_embeds: (T,) or (T, E), one of the two; (B, N) or (B, N, E) while recorded.
         position_ids, token_type_ids: as input_ids.
         own_positions: whether the caller gave no position ids.
     """
 
     documents: Layout | Tensor | None
-    layout: Layout
-    mask: Tensor | None
+    packing: Packing
     input_ids: Tensor | None
     inputs_embeds: Tensor | None
     position_ids: Tensor
@@ -138,21 +84,18 @@ class EncoderInputs:
             form = "input_ids is (batch, tokens)" if rank == 2 else "inputs_embeds is (batch, tokens, hidden_size)"
             raise NysformerError(f"{form}; got shape {tuple(source.shape)}")
         shape = (source.shape[0], source.shape[1])
-        mask = read_mask(attention_mask, shape)
-        layout = batch_layout(shape, mask)
-        dense = is_recorded()
+        packing = Packing.read(attention_mask, shape)
+        layout = packing.layout
 
         def place(x: Tensor) -> Tensor:
-            if not dense:
-                return layout.pack(x)
-            # Masked places go through the tables and layers too, so nothing harmful may stand there.
-            return x if mask is None else x.masked_fill(~mask.view(*shape, *[1] * (x.dim() - 2)), 0)
+            # While recorded, masked places go through the tables and layers too: zeros are valid ids, and finite.
+            return packing.pack(x, fill=0)
 
         if position_ids is not None:
             positions = place(_spread(position_ids, shape, "position_ids"))
-            if not dense:
+            if layout is not None:
                 layout = _documents(layout, positions)
-        elif dense:
+        elif layout is None:
             positions = place((torch.arange(shape[1], device=source.device) + FIRST_POSITION).expand(shape))
         else:
             positions = layout.padded_positions(source.device) + FIRST_POSITION
@@ -161,9 +104,8 @@ class EncoderInputs:
         else:
             types = place(_spread(token_type_ids, shape, "token_type_ids"))
         return cls(
-            documents=mask if dense else layout,
-            layout=layout,
-            mask=mask,
+            documents=packing.mask if layout is None else layout,
+            packing=packing,
             input_ids=None if input_ids is None else place(input_ids),
             inputs_embeds=None if inputs_embeds is None else place(inputs_embeds),
             position_ids=positions,
@@ -184,7 +126,8 @@ class EncoderInputs:
             if torch.compiler.is_dynamo_compiling() and not self.own_positions:
                 self._assert_positions(0 if num_positions is None else FIRST_POSITION)
             return
-        if self.layout.num_tokens == 0:
+        assert isinstance(self.documents, Layout)
+        if self.documents.num_tokens == 0:
             return
         if num_positions is not None:
             first, last = (int(bound) for bound in self.position_ids.aminmax())
@@ -201,7 +144,7 @@ class EncoderInputs:
                     f"{FIRST_POSITION} to 0-based ids (DataCollatorWithFlattening: position_ids_start={FIRST_POSITION})"
                 )
         if not self.own_positions:
-            falls = _falls(self.layout, self.position_ids, or_stay=True)
+            falls = _falls(self.documents, self.position_ids, or_stay=True)
             if bool(falls.any()):
                 place = int(falls.to(torch.uint8).argmax())
                 before, after = self.position_ids[place : place + 2].tolist()
@@ -227,22 +170,22 @@ class EncoderInputs:
         previous = F.pad(self.position_ids.cummax(dim=1).values[:, :-1], (1, 0), value=first - 1)
         rising = self.position_ids > previous  # masked places hold zeros
         torch._assert_async(
-            (rising if self.mask is None else rising | ~self.mask).all(),
+            self.packing.masked(rising, fill=True).all(),
             f"position_ids start at {first} or later and rise within a row: a compiled model reads one document per "
             "row",
         )
 
 
-def check_one_document(position_ids: Tensor | None, mask: Tensor | None, shape: tuple[int, int]) -> None:
+def check_one_document(position_ids: Tensor | None, packing: Packing) -> None:
     """Refuse rows of several documents, for heads that answer once per row.
 
     Raises:
         NysformerError: position ids that start over within a row.
     """
-    if position_ids is None or is_recorded():
+    layout = packing.layout
+    if position_ids is None or layout is None:
         return
-    layout = batch_layout(shape, mask)
-    if _documents(layout, layout.pack(_spread(position_ids, shape, "position_ids"))) is not layout:
+    if _documents(layout, layout.pack(_spread(position_ids, packing.shape, "position_ids"))) is not layout:
         raise NysformerError(
             "position_ids start over within a row, so it holds several documents, and this head answers once per row: "
             "pass one document per row, padded, with its attention_mask (DataCollatorWithPadding)"

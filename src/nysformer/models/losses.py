@@ -13,7 +13,7 @@ from torch import Tensor
 from nysformer.errors import NysformerError
 from nysformer.ops import is_recorded
 
-__all__ = ["IGNORED", "cross_entropy", "sequence_loss", "span_loss"]
+__all__ = ["IGNORED", "cross_entropy", "few_labelled_rows", "sequence_loss", "span_loss"]
 
 IGNORED = -100
 
@@ -26,14 +26,30 @@ def cross_entropy(logits: Tensor, labels: Tensor, num_items: Tensor | int | None
     """
     if labels.numel() != logits.shape[:-1].numel():
         raise NysformerError(f"labels of shape {tuple(labels.shape)} do not fit logits of shape {tuple(logits.shape)}")
-    labels, classes = labels.flatten().long(), logits.shape[-1]
-    if not is_recorded() and bool(((labels != IGNORED) & ((labels < 0) | (labels >= classes))).any()):
+    logits, labels, classes = logits.flatten(0, -2), labels.flatten().long(), logits.shape[-1]
+    counted = labels != IGNORED
+    if not is_recorded() and bool((counted & ((labels < 0) | (labels >= classes))).any()):
         raise NysformerError(
-            f"labels hold {int(labels.min())} to {int(labels.max())}, and there are {classes} classes, 0 to "
+            f"labels hold {int(labels[counted].min())} to {int(labels.max())}, and there are {classes} classes, 0 to "
             f"{classes - 1}: is num_labels too small? ({IGNORED} is ignored)"
         )
-    total = F.cross_entropy(_precise(logits).flatten(0, -2), labels, ignore_index=IGNORED, reduction="sum")
-    return _divide(total, (labels != IGNORED).sum() if num_items is None else num_items)
+    rows = few_labelled_rows(labels)
+    if rows is not None:
+        logits, labels = logits.index_select(0, rows), labels[rows]
+    total = F.cross_entropy(_precise(logits), labels, ignore_index=IGNORED, reduction="sum")
+    return _divide(total, counted.sum() if num_items is None else num_items)
+
+
+def few_labelled_rows(labels: Tensor) -> Tensor | None:
+    """The rows of (T,) labels that are not -100, (K,) int64, where they are fewer than half of all.
+
+    None where they are more, since selecting them would then cost more than it saves, and while recorded, where no
+    shape may depend on data.
+    """
+    if is_recorded():
+        return None
+    rows = (labels != IGNORED).nonzero()[:, 0]
+    return rows if 2 * len(rows) < len(labels) else None
 
 
 def sequence_loss(

@@ -18,12 +18,12 @@ from transformers import (
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.encoder import NystromformerModel
 from nysformer.models.heads import (
-    NystromformerForMaskedLM,
     NystromformerForMultipleChoice,
     NystromformerForQuestionAnswering,
     NystromformerForSequenceClassification,
     NystromformerForTokenClassification,
 )
+from nysformer.models.masked_lm import NystromformerForMaskedLM
 
 __all__ = ["register", "unregister"]
 

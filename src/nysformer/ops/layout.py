@@ -12,6 +12,8 @@ from itertools import accumulate, groupby, pairwise
 import torch
 from torch import Tensor
 
+from nysformer.ops.tracing import is_transformed
+
 __all__ = ["Layout", "as_layout"]
 
 
@@ -115,8 +117,10 @@ class Layout:
         """(T, ...) to (B, N, ...), with `fill` where there is no token."""
         batch, length = self.padded_shape
         if self.index is not None:
-            empty = packed.new_full((batch * length, *packed.shape[1:]), fill)
-            packed = empty.index_copy(0, self.index, packed)
+            filled = packed.new_full((batch * length, *packed.shape[1:]), fill)
+            # In place, since `index_copy` first copies all of `filled`; but vmap has a rule for that one alone.
+            write = filled.index_copy if is_transformed() else filled.index_copy_
+            packed = write(0, self.index, packed)
         return packed.unflatten(0, (batch, length))
 
     @property

@@ -19,8 +19,8 @@ from nysformer.checkpoints.options import ConversionOptions
 from nysformer.errors import NysformerError
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.encoder import NystromformerModel
-from nysformer.models.heads import NystromformerForMaskedLM
 from nysformer.models.inputs import FIRST_POSITION
+from nysformer.models.masked_lm import NystromformerForMaskedLM
 from nysformer.models.pretrained import NystromformerPreTrainedModel
 from nysformer.models.settings import one_line, read_json
 

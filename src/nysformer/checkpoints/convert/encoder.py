@@ -13,8 +13,8 @@ from nysformer.errors import NysformerError
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.encoder import NystromformerModel
 from nysformer.models.finite import check_finite
-from nysformer.models.heads import NystromformerForMaskedLM
 from nysformer.models.inputs import FIRST_POSITION
+from nysformer.models.masked_lm import NystromformerForMaskedLM
 
 __all__ = ["convert_encoder", "family_of", "fill_model", "from_bert", "head_is_ours"]
 

@@ -8,6 +8,7 @@ from typing import Any
 import transformers
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, PreTrainedConfig
 
+from nysformer import models
 from nysformer.checkpoints.config import check_shapes, read_config, stored_shapes
 from nysformer.checkpoints.convert.authors import convert_authors
 from nysformer.checkpoints.convert.conversion import UNREADABLE, Conversion, parts, refuse_pickle
@@ -15,7 +16,6 @@ from nysformer.checkpoints.convert.encoder import convert_encoder, family_of, he
 from nysformer.checkpoints.convert.families import FAMILIES, to_ours
 from nysformer.checkpoints.options import ConversionOptions
 from nysformer.errors import NysformerError
-from nysformer.models import heads
 from nysformer.models.configuration import NystromformerConfig, unusable
 from nysformer.models.encoder import NystromformerModel
 from nysformer.models.settings import one_line, read_json
@@ -130,7 +130,8 @@ def _nystromformer(name: str, options: ConversionOptions) -> Conversion:
     config = read_config(name, **overrides)
     loading = _loading(options)
     architecture = (before.architectures or [NystromformerModel.__name__])[0]
-    known = {"NystromformerModel": NystromformerModel, **{each: getattr(heads, each) for each in heads.__all__}}
+    heads = [name for name in models.__all__ if name.startswith("NystromformerFor")]
+    known = {name: getattr(models, name) for name in (NystromformerModel.__name__, *heads)}
     if architecture not in known:
         raise NysformerError(f"{name} is a {architecture}: only {', '.join(known)} can be converted")
     check_shapes(name, config, known[architecture], stored_shapes(name))
