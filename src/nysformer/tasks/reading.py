@@ -13,7 +13,7 @@ import numpy as np
 
 from nysformer.errors import NysformerError
 
-__all__ = ["STRATEGIES", "Range", "Reading", "Strategy", "central_ranges", "choose_pieces"]
+__all__ = ["STRATEGIES", "Range", "Reading", "Strategy", "central_ranges", "choose_pieces", "sentence_ranges"]
 
 Strategy = Literal["whole", "head", "tail", "head+tail", "windows", "key-sentences"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
@@ -111,7 +111,7 @@ def central_ranges(text: str, offsets: Sequence[Range], room: int) -> list[Range
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    ranges = _sentences(text, offsets)
+    ranges = sentence_ranges(text, offsets)
     sentences = [text[offsets[start][0] : offsets[end - 1][1]] for start, end in ranges]
     try:
         vectors = TfidfVectorizer(sublinear_tf=True).fit_transform(sentences)
@@ -128,10 +128,23 @@ def central_ranges(text: str, offsets: Sequence[Range], room: int) -> list[Range
     return _joined(sorted(chosen)) or [(0, room)]
 
 
-def _sentences(text: str, offsets: Sequence[Range]) -> list[Range]:
-    """Token ranges of sentences, each of at most `_LONGEST_SENTENCE` tokens, that together cover the document."""
+def sentence_ranges(text: str, offsets: Sequence[Range]) -> list[Range]:
+    """Token ranges of sentences, each of at most 128 tokens, that together cover the document.
+
+    A sentence ends at its mark and the space behind it, or at the end of a line.
+
+    Args:
+        text: the document.
+        offsets: each token's characters in `text`; n tokens, special ones not among them, at least one.
+
+    Example:
+        >>> sentence_ranges("A b. C d.", [(0, 1), (2, 3), (3, 4), (5, 6), (7, 8), (8, 9)])
+        [(0, 3), (3, 6)]
+    """
     ends = [match.end() for match in _SENTENCE_END.finditer(text)]
-    firsts = np.searchsorted([start for start, _ in offsets], ends).tolist()
+    # By the tokens' ends: some tokenizers count the blank before a word among its characters.
+    lasts = np.maximum.accumulate([end for _, end in offsets])
+    firsts = np.searchsorted(lasts, ends, side="right").tolist()
     cuts = sorted({0, *firsts, len(offsets)})
     return [
         (start, min(start + _LONGEST_SENTENCE, end))
