@@ -15,6 +15,7 @@ from nysformer import __version__
 from nysformer.cli.bench import bench
 from nysformer.cli.convert import convert
 from nysformer.cli.demo import demo
+from nysformer.cli.embed import embed
 from nysformer.cli.evaluate import evaluate
 from nysformer.cli.export import export
 from nysformer.cli.finetune import FilesCommand, finetune
@@ -55,7 +56,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command(cls=FinetuneCommand)(finetune)
-for command in (evaluate, predict, demo, bench, convert, export, inspect):
+for command in (evaluate, predict, embed, demo, bench, convert, export, inspect):
     app.command(cls=Command)(command)
 
 
