@@ -17,8 +17,8 @@ test-slow: .venv/test
 # On a machine that does nothing else. The accuracy of low precision is measured on the demo's model, made if absent.
 bench: .venv/demo runs/demo/metrics.json
 	set -e; for name in startup parity products forward train corpus scaling memory quality accuracy; do \
-		$(BIN)/nysformer bench $$name; done
-	$(BIN)/nysformer bench table
+		$(BIN)/python -m benchmarks $$name; done
+	$(BIN)/python -m benchmarks table
 
 runs/demo/metrics.json: | .venv/demo
 	$(BIN)/nysformer demo

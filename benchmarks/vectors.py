@@ -555,7 +555,7 @@ def main() -> None:
     if options.worker:
         work(options.worker, Path(options.folder), None if options.saved is None else Path(options.saved))
         return
-    from nysformer.bench.record import Record, show_table, write_record
+    from benchmarks.record import Record, show_table, write_record
 
     rng = np.random.default_rng(0)
     if options.vectors is None:

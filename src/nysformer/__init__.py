@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nysformer import ops as ops
+    from nysformer.checkpoints.convert.encoder import from_bert as from_bert
     from nysformer.errors import NysformerError as NysformerError
     from nysformer.inference.evaluate import evaluate as evaluate
     from nysformer.inference.predict import Predictor as Predictor
@@ -43,17 +44,12 @@ if TYPE_CHECKING:
         NystromformerPreTrainedModel as NystromformerPreTrainedModel,
     )
     from nysformer.models import (
-        from_bert as from_bert,
-    )
-    from nysformer.models import (
-        optimize as optimize,
-    )
-    from nysformer.models import (
         register as register,
     )
     from nysformer.models import (
         unregister as unregister,
     )
+    from nysformer.runtime.optimize import optimize as optimize
     from nysformer.training.finetune import finetune as finetune
     from nysformer.training.options import FinetuneOptions as FinetuneOptions
 
@@ -76,11 +72,11 @@ _HOME = {
     "Predictor": "nysformer.inference.predict",
     "evaluate": "nysformer.inference.evaluate",
     "finetune": "nysformer.training.finetune",
-    "from_bert": "nysformer.models",
+    "from_bert": "nysformer.checkpoints.convert.encoder",
     "load": "nysformer.inference.predict",
     "register": "nysformer.models",
     "unregister": "nysformer.models",
-    "optimize": "nysformer.models",
+    "optimize": "nysformer.runtime.optimize",
 }
 
 __all__ = ["__version__", "ops", *_HOME]

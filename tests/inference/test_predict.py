@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from predicting import labels_of
 from safetensors.torch import load_file, save_file
 
+from nysformer.checkpoints.load import load_classifier, load_tokenizer
 from nysformer.data.records import Item, Record, RecordError, Waiting
 from nysformer.errors import NysformerError
 from nysformer.inference import predict as module
-from nysformer.inference.load import load_classifier, load_tokenizer
-from nysformer.inference.precision import Precision
 from nysformer.inference.predict import Predictor
 from nysformer.inference.prediction import Prediction
+from nysformer.runtime.precision import Precision
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 

@@ -12,9 +12,9 @@ from tiny import save_classifier
 
 import nysformer
 from nysformer import NysformerError, from_bert
-from nysformer.inference.convert import convert
-from nysformer.inference.export import export
-from nysformer.inference.load import load_classifier, load_model
+from nysformer.checkpoints.convert.run import convert
+from nysformer.checkpoints.export import export
+from nysformer.checkpoints.load import load_classifier, load_model
 from nysformer.inference.predict import Predictor
 from nysformer.models.finite import check_finite
 

@@ -16,8 +16,8 @@ from transformers import AutoTokenizer, BertConfig, BertModel, Trainer, Training
 
 import nysformer
 from nysformer import NystromformerConfig, NystromformerForSequenceClassification, NystromformerModel
-from nysformer.inference.convert import convert
-from nysformer.inference.load import load_classifier, load_model, load_tokenizer
+from nysformer.checkpoints.convert.run import convert
+from nysformer.checkpoints.load import load_classifier, load_model, load_tokenizer
 
 Make = Callable[..., Any]
 IDS = torch.randint(2, 50, (3, 64), generator=torch.Generator().manual_seed(0))

@@ -16,8 +16,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny import letter_tokenizer
 from transformers import BertConfig, BertModel
 
+from nysformer.checkpoints.load import label_names, load_classifier, load_tokenizer
 from nysformer.errors import NysformerError
-from nysformer.inference.load import label_names, load_classifier, load_tokenizer
 from nysformer.ops import can_pack, product_backend, use_product_backend
 from nysformer.training.finetune import finetune
 from nysformer.training.options import FinetuneOptions

@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from torch.utils.tensorboard import SummaryWriter
 from transformers import TrainerState
 
-from nysformer.data.locks import LOCK, lock_folder
 from nysformer.errors import Interrupted, NysformerError
+from nysformer.files.locks import LOCK, lock_folder
 from nysformer.models import NystromformerForSequenceClassification
 from nysformer.training import card
 from nysformer.training import finetune as module

@@ -76,8 +76,8 @@ def convert(
     """
     from rich.console import Console
 
-    from nysformer.inference.convert import convert as run
-    from nysformer.models.sources import ConversionOptions
+    from nysformer.checkpoints.convert.conversion import ConversionOptions
+    from nysformer.checkpoints.convert.run import convert as run
 
     options = ConversionOptions(
         max_position_embeddings=max_length,

@@ -80,9 +80,9 @@ def evaluate(
     """
     from rich.console import Console
 
-    from nysformer.data.atomic import write_atomically
     from nysformer.data.reader import ReadLog
     from nysformer.data.tables import check_table_format, row_writer, table_format
+    from nysformer.files.atomic import write_atomically
     from nysformer.inference.evaluate import MISTAKE_COLUMNS
     from nysformer.inference.evaluate import evaluate as measure
 

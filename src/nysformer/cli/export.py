@@ -33,7 +33,7 @@ def export(
     """
     from rich.console import Console
 
-    from nysformer.inference.export import export as run
+    from nysformer.checkpoints.export import export as run
 
     result = run(model, output, format=format, token_types=token_types)
     console = Console()

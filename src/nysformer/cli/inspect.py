@@ -25,7 +25,7 @@ def inspect(
     from rich.console import Console
     from rich.filesize import decimal
 
-    from nysformer.inference.inspect import inspect as look
+    from nysformer.checkpoints.inspect import inspect as look
 
     found = look(model)
     console = Console()

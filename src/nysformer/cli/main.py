@@ -12,7 +12,6 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from nysformer import __version__
-from nysformer.cli.bench import bench
 from nysformer.cli.convert import convert
 from nysformer.cli.demo import demo
 from nysformer.cli.embed import embed
@@ -56,7 +55,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command(cls=FinetuneCommand)(finetune)
-for command in (evaluate, predict, embed, demo, bench, convert, export, inspect):
+for command in (evaluate, predict, embed, demo, convert, export, inspect):
     app.command(cls=Command)(command)
 
 

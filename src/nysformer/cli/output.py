@@ -25,10 +25,10 @@ def check_outputs(outputs: Iterable[Path | None], sources: Iterable[str], model:
         model: the model's folder.
 
     Raises:
-        NysformerError: see `nysformer.data.atomic.check_output`; two outputs are one file.
+        NysformerError: see `nysformer.files.atomic.check_output`; two outputs are one file.
     """
-    from nysformer.data.atomic import check_output
-    from nysformer.inference.load import TOKENIZERS, WEIGHTS
+    from nysformer.checkpoints.load import TOKENIZERS, WEIGHTS
+    from nysformer.files.atomic import check_output
 
     read = [*(Path(source) for source in sources if source != "-")]
     read += [model / name for name in ("config.json", *WEIGHTS, *TOKENIZERS)]

@@ -94,10 +94,10 @@ def predict(
     Example: nysformer predict --model runs/mails mails.csv --keep id,title
     --top-k 3 --output answers.parquet
     """
-    from nysformer.data.atomic import write_atomically
     from nysformer.data.reader import ReadLog, ReadOptions, check_columns, read_records
     from nysformer.data.records import RecordError
     from nysformer.data.tables import check_table_format, row_writer, table_format
+    from nysformer.files.atomic import write_atomically
     from nysformer.inference.answers import AnswerRows, keep_columns, kept_names
     from nysformer.inference.predict import MOSTLY_UNKNOWN, Predictor
 

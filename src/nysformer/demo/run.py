@@ -12,10 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers.utils import logging
 
+from nysformer.checkpoints.load import load_tokenizer
 from nysformer.data.encode import encode
-from nysformer.data.failures import write_failure
 from nysformer.data.licences import LicenceCorpus, build_licence_corpus, licence_text
-from nysformer.data.locks import holds_nothing, lock_folder
 from nysformer.data.quiet import no_progress_bars
 from nysformer.demo.baselines import majority_class, tfidf_svm
 from nysformer.demo.compare import comparison_table, verdict
@@ -25,8 +24,9 @@ from nysformer.demo.options import MODEL, RIVALS, VERSIONS_PER_GROUP, DemoOption
 from nysformer.demo.results import RESULTS, write_results
 from nysformer.demo.thin import thin_groups
 from nysformer.errors import Interrupted, NysformerError
+from nysformer.files.failures import write_failure
+from nysformer.files.locks import holds_nothing, lock_folder
 from nysformer.inference.evaluate import evaluate
-from nysformer.inference.load import load_tokenizer
 from nysformer.inference.metrics import classification_metrics
 from nysformer.inference.predict import Predictor
 from nysformer.inference.prediction import Prediction

@@ -5,7 +5,7 @@ import random
 from collections import Counter
 from pathlib import Path
 
-from nysformer.data.atomic import write_atomically
+from nysformer.files.atomic import write_atomically
 
 __all__ = ["thin_groups"]
 

@@ -15,16 +15,16 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
+from nysformer.checkpoints.load import check_model, load_model, load_tokenizer
 from nysformer.data.framing import Encoder, Tokens
 from nysformer.data.given import Given, given_records
 from nysformer.data.records import Record, RecordError
 from nysformer.errors import NysformerError
 from nysformer.inference.ahead import windows
 from nysformer.inference.hidden import hidden_states
-from nysformer.inference.load import check_model, load_model, load_tokenizer
-from nysformer.inference.precision import Precision, check_precision, placed
 from nysformer.inference.sentence_folder import Pooling, read_sentence_folder
 from nysformer.models import NystromformerPreTrainedModel
+from nysformer.runtime.precision import Precision, check_precision, placed
 from nysformer.tasks.passages import Passage, Passages, as_passages, passage_ranges, passages_of
 from nysformer.tasks.pieces import Piece, cut
 from nysformer.tasks.reading import Reading

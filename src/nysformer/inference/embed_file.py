@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from nysformer.data.atomic import check_output, write_atomically
 from nysformer.data.given import Given, given_records
-from nysformer.data.locks import lock_folder
 from nysformer.data.records import Record, RecordError, Waiting
 from nysformer.data.tables import plain
 from nysformer.errors import Interrupted, NysformerError
+from nysformer.files.atomic import check_output, write_atomically
+from nysformer.files.locks import lock_folder
 from nysformer.inference.embed import Embedder, Embedding
 from nysformer.inference.vector_file import (
     check_vector_format,

@@ -13,9 +13,9 @@ from nysformer.data.tables import Columns
 from nysformer.data.tokens import encode_labels
 from nysformer.errors import NysformerError
 from nysformer.inference.metrics import classification_metrics
-from nysformer.inference.precision import Precision
 from nysformer.inference.predict import MOSTLY_UNKNOWN, TOKENS_PER_BATCH, Predictor
 from nysformer.inference.prediction import Scored
+from nysformer.runtime.precision import Precision
 
 __all__ = ["MISTAKE_COLUMNS", "evaluate"]
 

@@ -13,15 +13,15 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
+from nysformer.checkpoints.load import check_model, label_names, load_classifier, load_tokenizer
 from nysformer.data.batches import TokenBudgetBatchSampler
 from nysformer.data.encode import Encoded, TextEncoder
 from nysformer.data.given import Given, given_records
 from nysformer.data.records import Record, RecordError, Waiting
 from nysformer.errors import NysformerError
-from nysformer.inference.load import check_model, label_names, load_classifier, load_tokenizer
-from nysformer.inference.precision import PRECISIONS, Precision, fast_copy, usable_device
 from nysformer.inference.prediction import Prediction, Scored
 from nysformer.models import NystromformerForSequenceClassification
+from nysformer.runtime.precision import PRECISIONS, Precision, fast_copy, usable_device
 
 __all__ = ["MOSTLY_UNKNOWN", "TOKENS_PER_BATCH", "Predictor", "load"]
 

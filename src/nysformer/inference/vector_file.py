@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nysformer.data.atomic import write_atomically
 from nysformer.data.tables import as_text
 from nysformer.errors import NysformerError
+from nysformer.files.atomic import write_atomically
 from nysformer.inference.embed import Embedding
 
 __all__ = ["VectorFile", "check_vector_format", "places_beside", "vector_schema", "vector_table", "write_vectors"]

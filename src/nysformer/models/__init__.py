@@ -1,7 +1,6 @@
-"""Configuration, backbone, five heads, conversion: the only floor that knows transformers' model classes."""
+"""Configuration, backbone, five heads: the only floor that knows transformers' model classes."""
 
 from nysformer.models.configuration import NystromformerConfig
-from nysformer.models.conversion import from_bert
 from nysformer.models.encoder import NystromformerLayer, NystromformerModel
 from nysformer.models.heads import (
     NystromformerForMaskedLM,
@@ -10,7 +9,6 @@ from nysformer.models.heads import (
     NystromformerForSequenceClassification,
     NystromformerForTokenClassification,
 )
-from nysformer.models.optimization import optimize
 from nysformer.models.pretrained import NystromformerPreTrainedModel
 from nysformer.models.registration import register, unregister
 
@@ -24,8 +22,6 @@ __all__ = [
     "NystromformerLayer",
     "NystromformerModel",
     "NystromformerPreTrainedModel",
-    "from_bert",
-    "optimize",
     "register",
     "unregister",
 ]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from nysformer.inference.card import write_card
+from nysformer.checkpoints.card import write_card
 from nysformer.inference.weaknesses import zero_f1
 from nysformer.models import NystromformerConfig, NystromformerForSequenceClassification
 

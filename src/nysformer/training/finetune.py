@@ -20,11 +20,11 @@ from transformers import (
 )
 from transformers.integrations import TensorBoardCallback
 
+from nysformer.checkpoints.load import check_model, load_tokenizer
 from nysformer.data.batches import TokenBudgetBatchSampler
-from nysformer.data.locks import lock_folder
 from nysformer.data.quiet import no_progress_bars
 from nysformer.errors import NysformerError
-from nysformer.inference.load import check_model, load_tokenizer
+from nysformer.files.locks import lock_folder
 from nysformer.models import NystromformerForSequenceClassification
 from nysformer.ops import ProductBackend, can_pack, product_backend, use_product_backend
 from nysformer.training.announce import announce

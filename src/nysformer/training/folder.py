@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nysformer.data.atomic import write_atomically
-from nysformer.data.locks import holds_nothing
 from nysformer.errors import NysformerError
+from nysformer.files.atomic import write_atomically
+from nysformer.files.locks import holds_nothing
 
 __all__ = ["RunFolder"]
 

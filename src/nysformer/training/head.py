@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nysformer.checkpoints.adapters import adapter_base, is_adapter, saved_labels, task_class
+from nysformer.checkpoints.load import load_classifier
 from nysformer.data.labels import UnusableLabel, normal_label
 from nysformer.errors import NysformerError
-from nysformer.inference.adapters import adapter_base, is_adapter, saved_labels, task_class
-from nysformer.inference.load import load_classifier
 from nysformer.models import NystromformerConfig, NystromformerForSequenceClassification
 
 __all__ = ["Head", "load_with_head", "read_head"]

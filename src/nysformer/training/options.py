@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from nysformer.data.reader import ReadOptions
 from nysformer.errors import NysformerError
-from nysformer.inference.precision import PRECISIONS
 from nysformer.models.ranges import Choice, Flag, Number, Text, Texts, allows, check_options, option, share, whole
+from nysformer.runtime.precision import PRECISIONS
 
 __all__ = ["FinetuneOptions", "FinetuneResult"]
 

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from nysformer.data.failures import write_failure
 from nysformer.errors import Interrupted, NysformerError
+from nysformer.files.failures import write_failure
 from nysformer.training.folder import RunFolder
 
 __all__ = ["while_reading", "while_training"]

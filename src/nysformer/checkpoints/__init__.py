@@ -1,0 +1,1 @@
+"""Model folders: loaded, checked, described, exported and converted."""

@@ -1,0 +1,1 @@
+"""Other encoders' checkpoints as Nyströmformers, with the numbers of their source."""
