@@ -1,1 +1,1 @@
-"""What it costs and how exact it is, beside its peers. `python -m benchmarks NAME` runs one and writes it."""
+"""What nysformer costs and how exact it is, beside its peers: `python -m benchmarks NAME` in the root of a checkout."""

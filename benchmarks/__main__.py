@@ -7,15 +7,41 @@ from pathlib import Path
 from benchmarks.registry import BENCHMARKS, RESULTS, TABLE, run
 from nysformer.errors import NysformerError
 
+_HELP = """\
+Measure speed, memory or exactness beside transformers, BERT and the limit.
+
+forward        one document by length
+train          a training step, time and memory
+corpus         documents per second on licence texts
+scaling        cost of a token by length
+memory         peak memory of inference by length
+products       matrix products by library
+quality        distance from softmax attention
+startup        import and help
+accuracy       the demo's model in low precision
+bags           NystromAttention on bags, beside its peer
+parity         distance from transformers' numbers
+compatibility  every way in and out; writes docs/compatibility.md
+table          print Markdown made from the result files of all machines
+
+Candidates take turns; minima count. Each benchmark prints its table, the bars it has to reach and one line of JSON,
+and writes DIR/<date>-NAME-<machine>.json. Use a machine that does nothing else.
+
+Needs the extra: pip install 'nysformer[demo]'
+Example: python -m benchmarks forward --lengths 512 4096 --rounds 3
+"""
+
 
 def main() -> None:
     """Parse and run; a user's mistake is one line on standard error and exit code 2."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=[*BENCHMARKS, TABLE])
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result files")
-    parser.add_argument("--rounds", type=int, help="turns per candidate; minima are kept")
-    parser.add_argument("--lengths", type=int, nargs="+", help="tokens per document")
-    parser.add_argument("--model", type=Path, help="model folder of the benchmark `accuracy`")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("name", metavar="NAME", choices=[*BENCHMARKS, TABLE], help="a benchmark, or table")
+    parser.add_argument("--output", metavar="DIR", type=Path, default=RESULTS, help="folder of the result files")
+    parser.add_argument("--rounds", metavar="N", type=int, help="turns per candidate; minima are kept")
+    parser.add_argument("--lengths", metavar="N", type=int, nargs="+", help="tokens per document")
+    parser.add_argument("--model", metavar="DIR", type=Path, help="the demo's folder, for accuracy")
     arguments = vars(parser.parse_args())
     try:
         run(arguments.pop("name"), arguments.pop("output"), **arguments)

@@ -71,9 +71,9 @@ def comparison_table(folder: Path) -> str:
         NysformerError: no result of `forward` there, or damaged result files.
     """
     # Here, because it names every module of this package.
-    from benchmarks.registry import BENCHMARKS
+    from benchmarks.registry import BASELINES, BENCHMARKS, DEMO
 
-    results = newest_results(folder, list(_READERS), [*BENCHMARKS, "demo"])
+    results = newest_results(folder, list(_READERS), [*BENCHMARKS, DEMO, BASELINES])
     machines: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
         machines.setdefault(identity(result.machine), []).append(result)
@@ -180,8 +180,8 @@ def _check(results: Sequence[Result]) -> None:
                 list(reader(result))
         except (KeyError, TypeError, ValueError) as error:
             damaged.append(
-                f"{result.path}: not what `python -m benchmarks {result.name}` writes ({error}); run it again or remove the "
-                "file"
+                f"{result.path}: not what `python -m benchmarks {result.name}` writes ({error}); run it again or "
+                "remove the file"
             )
     if damaged:
         raise NysformerError("\n".join(damaged))

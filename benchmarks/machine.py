@@ -88,7 +88,7 @@ class Processor:
 
 
 def this_machine() -> dict[str, Any]:
-    """What `python -m benchmarks` writes under "machine": this machine and how PyTorch multiplies on it."""
+    """What a result file says under "machine": this machine and how PyTorch multiplies on it."""
     return {
         **asdict(_processor()),
         "architecture": platform.machine(),

@@ -10,7 +10,7 @@ from typing import Any
 
 from nysformer.errors import NysformerError
 
-__all__ = ["BENCHMARKS", "RESULTS", "TABLE", "run"]
+__all__ = ["BASELINES", "BENCHMARKS", "DEMO", "RESULTS", "TABLE", "run"]
 
 # name -> function of the module of that name: only what runs is imported.
 BENCHMARKS = {
@@ -28,6 +28,8 @@ BENCHMARKS = {
     "compatibility": "measure_compatibility",
 }
 TABLE = "table"
+# Names of result files that other commands write: the demo, and `python -m benchmarks.recipes`.
+DEMO, BASELINES = "demo", "recipe-baselines"
 RESULTS = Path("benchmarks/results")
 
 
@@ -52,11 +54,11 @@ def run(name: str, folder: Path, **options: Any) -> None:
         say(comparison_table(folder))
         return
     if name not in BENCHMARKS:
-        raise NysformerError(f"bench: no benchmark {name!r}; choose one of {', '.join([*BENCHMARKS, TABLE])}")
+        raise NysformerError(f"no benchmark {name!r}; choose one of {', '.join([*BENCHMARKS, TABLE])}")
     try:
         module = import_module(f"benchmarks.{name}")
     except ModuleNotFoundError as error:
-        raise NysformerError(f"bench {name} needs {error.name}: run `pip install 'nysformer[demo]'`") from error
+        raise NysformerError(f"benchmark {name} needs {error.name}: run `pip install 'nysformer[demo]'`") from error
     measure: Callable[..., Any] = getattr(module, BENCHMARKS[name])
     _check_options(name, given, list(inspect.signature(measure).parameters))
     from benchmarks.record import check_folder, write_record
@@ -68,4 +70,4 @@ def run(name: str, folder: Path, **options: Any) -> None:
 def _check_options(name: str, given: dict[str, Any], known: list[str]) -> None:
     for option in given:
         if option not in known:
-            raise NysformerError(f"bench {name} has no option --{option}; leave it away")
+            raise NysformerError(f"benchmark {name} has no option --{option}; leave it out")

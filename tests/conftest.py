@@ -1,9 +1,14 @@
-"""What every test runs under: one thread, one kind of product, property tests with the same examples and no clock."""
+"""What every test runs under: one thread, one kind of product, property tests with the same examples and no clock.
+
+Fixtures that several rooms use are plugins in `tests/support`.
+"""
 
 import torch
 from hypothesis import HealthCheck, settings
 
 from nysformer.ops import can_pack, set_product_backend
+
+pytest_plugins = ("model_fixtures", "classifier_fixtures")
 
 # The tensors are tiny: threads cost more than they save, by fifty times where the cores are shared.
 torch.set_num_threads(1)

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-SOURCE = Path(__file__).parents[1] / "src"
+ROOT = Path(__file__).parents[1]
 MODULES = sorted(
-    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
-    for path in SOURCE.rglob("*.py")
+    ".".join(path.relative_to(above).with_suffix("").parts).removesuffix(".__init__")
+    for above, package in ((ROOT / "src", "nysformer"), (ROOT, "benchmarks"))
+    for path in (above / package).rglob("*.py")
     if path.name != "__main__.py"
 )
 

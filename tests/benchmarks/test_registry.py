@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from benchmarks import registry, startup
+from benchmarks.__main__ import main
 from benchmarks.record import Record
 from nysformer.errors import NysformerError
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", registry.BENCHMARKS)
@@ -39,7 +42,7 @@ def test_options_that_are_given_reach_the_benchmark(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize(("name", "option"), [("startup", "lengths"), ("table", "rounds"), ("parity", "model")])
 def test_an_option_it_does_not_have(name: str, option: str, tmp_path: Path) -> None:
-    with pytest.raises(NysformerError, match=f"bench {name} has no option --{option}"):
+    with pytest.raises(NysformerError, match=f"benchmark {name} has no option --{option}"):
         registry.run(name, tmp_path, **{option: [64]})
     assert not list(tmp_path.iterdir())
 
@@ -63,14 +66,45 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise ModuleNotFoundError(f"No module named {name!r}", name="matplotlib")
 
     monkeypatch.setattr(registry, "import_module", absent)
-    with pytest.raises(NysformerError, match=r"bench quality needs matplotlib: run `pip install 'nysformer\[demo\]'`"):
+    with pytest.raises(
+        NysformerError, match=r"benchmark quality needs matplotlib: run `pip install 'nysformer\[demo\]'`"
+    ):
         registry.run("quality", tmp_path)
 
 
 def test_as_a_module(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "table", "--output", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2
     assert done.stderr == (
         f"nysformer: {tmp_path}: no result of the benchmark forward; run `python -m benchmarks forward` first\n"
     )
+
+
+def test_help_is_complete(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    shown = capsys.readouterr().out
+    for word in ("--output", "--rounds", "--lengths", "--model", "Example: python -m benchmarks"):
+        assert word in shown
+    for name in (*registry.BENCHMARKS, registry.TABLE):
+        assert f"\n{name} " in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["accuracy", "--model", "nowhere"], "run `make demo` first"),
+        (["forward", "--output", f"{__file__}/below"], "is a file"),
+        (["startup", "--lengths", "64"], "has no option --lengths"),
+    ],
+)
+def test_a_users_mistake_is_one_line(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line

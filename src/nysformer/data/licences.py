@@ -28,6 +28,7 @@ __all__ = [
     "build_licence_corpus",
     "licence_data",
     "licence_text",
+    "parse_entry",
     "read_licences",
 ]
 
@@ -109,7 +110,20 @@ def licence_data() -> Path:
     return folder
 
 
-def _parse(path: Path, source: str) -> tuple[dict[str, Any], str]:
+def parse_entry(path: Path, source: str) -> tuple[dict[str, Any], str]:
+    """The header and the text of one of the package's files.
+
+    Args:
+        path: of the file, for the error.
+        source: its content.
+
+    Raises:
+        NysformerError: there is no YAML header.
+
+    Example:
+        >>> parse_entry(Path("mit.LICENSE"), "---\\nkey: mit\\n---\\n\\nPermission is hereby granted")
+        ({'key': 'mit'}, 'Permission is hereby granted')
+    """
     parts = re.match(r"---\n(.*?)\n---[ \t]*(?:\n(.*))?\Z", source, re.DOTALL)
     try:
         header = yaml.load(parts[1], Loader=yaml.CSafeLoader) if parts else None
@@ -129,7 +143,7 @@ def _entries(data: Path) -> Iterator[LicenceDocument]:
     """Every text with one of the categories, licences before rules, each in order of file name."""
     category: dict[str, str] = {}
     for path in sorted((data / "licenses").glob("*.LICENSE")):
-        header, text = _parse(path, path.read_text(encoding="utf-8"))
+        header, text = parse_entry(path, path.read_text(encoding="utf-8"))
         # A deprecated licence has no text of its own here, but what it was is still known.
         category[header["key"]] = header["category"]
         if header["category"] in CATEGORIES and _wanted(header, text):
@@ -138,7 +152,7 @@ def _entries(data: Path) -> Iterator[LicenceDocument]:
         source = path.read_text(encoding="utf-8")
         if "is_license_text: yes" not in source:  # nine rules of ten: notices, references, tags; not worth a parse
             continue
-        header, text = _parse(path, source)
+        header, text = parse_entry(path, source)
         key = str(header.get("license_expression", "")).strip()  # "a AND b" is no known key: no single category
         if header.get("is_license_text") and category.get(key) in CATEGORIES and _wanted(header, text):
             yield LicenceDocument(f"rules/{path.name}", key, category[key], text)
@@ -171,7 +185,7 @@ def licence_text(key: str) -> str:
     path = licence_data() / "licenses" / f"{key}.LICENSE"
     if not path.is_file():
         raise NysformerError(f"{PACKAGE} knows no licence {key!r}: give a key such as apache-2.0")
-    return _parse(path, path.read_text(encoding="utf-8"))[1]
+    return parse_entry(path, path.read_text(encoding="utf-8"))[1]
 
 
 def _make(directory: Path, recipe: dict[str, Any], documents: Sequence[LicenceDocument]) -> dict[str, Any]:

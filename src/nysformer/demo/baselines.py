@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nysformer.errors import NysformerError
 
-__all__ = ["majority_class", "tfidf_svm"]
+__all__ = ["first_words", "majority_class", "tfidf_svm"]
 
 
 def majority_class(train_labels: Sequence[str], documents: int, label_names: Sequence[str]) -> Tensor:
@@ -59,8 +59,8 @@ def tfidf_svm(
     if len(set(train_labels)) < 2:
         raise NysformerError("TF-IDF + SVM: the training documents all have one label: give two labels or more")
     pipeline = make_pipeline(TfidfVectorizer(sublinear_tf=True), LinearSVC(class_weight="balanced", random_state=0))
-    pipeline.fit([_first(text, words) for text in train_texts], list(train_labels))
-    distances = np.asarray(pipeline.decision_function([_first(text, words) for text in texts]), dtype=np.float32)
+    pipeline.fit([first_words(text, words) for text in train_texts], list(train_labels))
+    distances = np.asarray(pipeline.decision_function([first_words(text, words) for text in texts]), dtype=np.float32)
     if distances.ndim == 1:  # scikit-learn gives two classes one column, positive for the second
         distances = np.stack([-distances, distances], axis=1)
     scores = torch.full((len(texts), len(label_names)), torch.finfo(torch.float32).min)
@@ -68,5 +68,11 @@ def tfidf_svm(
     return scores
 
 
-def _first(text: str, words: int | None) -> str:
+def first_words(text: str, words: int | None) -> str:
+    """The first so many words of a text with one blank between; None for the text as it is.
+
+    Example:
+        >>> first_words("the  whole text", 2)
+        'the whole'
+    """
     return text if words is None else " ".join(text.split(maxsplit=words)[:words])
