@@ -22,6 +22,7 @@ accuracy       the demo's model in low precision
 bags           NystromAttention on bags, beside its peer
 parity         distance from transformers' numbers
 compatibility  every way in and out; writes docs/compatibility.md
+vectors        libraries for nearest vectors
 table          print Markdown made from the result files of all machines
 
 Candidates take turns; minima count. Each benchmark prints its table, the bars it has to reach and one line of JSON,

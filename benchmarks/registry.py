@@ -26,6 +26,7 @@ BENCHMARKS = {
     "accuracy": "measure_accuracy",
     "bags": "measure_bags",
     "compatibility": "measure_compatibility",
+    "vectors": "measure_vectors",
 }
 TABLE = "table"
 # Names of result files that other commands write: the demo, and `python -m benchmarks.recipes`.
