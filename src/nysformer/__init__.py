@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from nysformer import ops as ops
     from nysformer.checkpoints.convert.encoder import from_bert as from_bert
     from nysformer.errors import NysformerError as NysformerError
+    from nysformer.inference.embed import Embedder as Embedder
     from nysformer.inference.evaluate import evaluate as evaluate
     from nysformer.inference.predict import Predictor as Predictor
     from nysformer.inference.predict import load as load
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 __version__ = _installed_version("nysformer")
 
 _HOME = {
+    "Embedder": "nysformer.inference.embed",
     "FinetuneOptions": "nysformer.training.options",
     "NysformerError": "nysformer.errors",
     "NystromAttention": "nysformer.layers",

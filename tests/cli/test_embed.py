@@ -21,13 +21,13 @@ Run = Callable[..., tuple[int, str]]
 # The command, with every window kept, and slower by a moment per batch, so that it can be stopped on its way.
 SLOW = """
 import sys, time
-import nysformer.inference.embed_file as embed_file
+import nysformer.inference.embed_shards as embed_shards
 import nysformer.inference.embed as embed
 plain = embed.hidden_states
 def slow(*arguments):
     time.sleep(0.05)
     yield from plain(*arguments)
-embed.hidden_states, embed_file.SHARD_SECONDS = slow, 0.0
+embed.hidden_states, embed_shards.SHARD_SECONDS = slow, 0.0
 from nysformer.cli.main import main
 sys.argv[0] = "nysformer"
 main()

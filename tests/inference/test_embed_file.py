@@ -12,9 +12,10 @@ from tiny import save_classifier
 
 from nysformer.data.records import Record, RecordError, Waiting
 from nysformer.errors import Interrupted, NysformerError
-from nysformer.inference import embed_file
+from nysformer.inference import embed_shards
 from nysformer.inference.embed import Embedder
-from nysformer.inference.embed_file import Progress, embed_to_file
+from nysformer.inference.embed_file import embed_to_file
+from nysformer.inference.embed_shards import Progress
 from nysformer.inference.vector_file import VectorFile, places_beside
 
 RECORDS = [
@@ -39,7 +40,7 @@ def cutter(folder: Path) -> Embedder:
 
 @pytest.fixture(autouse=True)
 def every_window_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embed_file, "SHARD_SECONDS", 0.0)
+    monkeypatch.setattr(embed_shards, "SHARD_SECONDS", 0.0)
 
 
 def stopped_after(count: int, error: BaseException, records: Sequence[Any] = RECORDS) -> Iterator[Any]:
@@ -78,7 +79,9 @@ def test_rows_of_passages(cutter: Embedder, tmp_path: Path, suffix: str, monkeyp
     answers = [answer for answer in cutter.embed(RECORDS) if not isinstance(answer, RecordError)]
     file = VectorFile(output)
     assert file.count == done.vectors == sum(len(answer.vectors) for answer in answers) == 155
-    np.testing.assert_allclose(file.vectors(), np.concatenate([answer.vectors for answer in answers]), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        file.vectors(), np.concatenate([answer.vectors for answer in answers]), rtol=0, atol=1e-5
+    )
     row = 0
     for record, answer in zip(RECORDS, answers, strict=True):
         for passage in answer.passages or []:

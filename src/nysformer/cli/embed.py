@@ -119,7 +119,8 @@ def embed(
     from nysformer.data.records import RecordError
     from nysformer.inference.answers import keep_columns, kept_names
     from nysformer.inference.embed import Embedder, Embedding
-    from nysformer.inference.embed_file import Progress, check_unfinished, embed_to_file
+    from nysformer.inference.embed_file import check_unfinished, embed_to_file
+    from nysformer.inference.embed_shards import Progress
     from nysformer.inference.predict import MOSTLY_UNKNOWN
     from nysformer.inference.vector_file import places_beside
     from nysformer.tasks.passages import as_passages

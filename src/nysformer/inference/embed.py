@@ -4,7 +4,6 @@ Shapes: n tokens of a document, special ones not among them; P tokens of a windo
 document; D hidden size.
 """
 
-import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +16,12 @@ from transformers import PreTrainedTokenizerBase
 
 from nysformer.checkpoints.load import check_model, load_model, load_tokenizer
 from nysformer.data.framing import Encoder, Tokens
-from nysformer.data.given import Given, given_records
-from nysformer.data.records import Record, RecordError
+from nysformer.data.given import given_records
+from nysformer.data.records import Item, Record, RecordError
 from nysformer.errors import NysformerError
-from nysformer.inference.ahead import windows
 from nysformer.inference.hidden import hidden_states
+from nysformer.inference.limits import checked_limits
+from nysformer.inference.runner import TOKENS_PER_BATCH, windows
 from nysformer.inference.sentence_folder import Pooling, read_sentence_folder
 from nysformer.models import NystromformerPreTrainedModel
 from nysformer.runtime.precision import Precision, check_precision, placed
@@ -29,10 +29,7 @@ from nysformer.tasks.passages import Passage, Passages, as_passages, passage_ran
 from nysformer.tasks.pieces import Piece, cut
 from nysformer.tasks.reading import Reading
 
-__all__ = ["TOKENS_PER_BATCH", "Embedder", "Embedding", "Pooling"]
-
-TOKENS_PER_BATCH = 8192
-"""Real tokens per batch; more is no faster on a CPU."""
+__all__ = ["Embedder", "Embedding", "Pooling"]
 
 OVERLAP = 0.25
 """The share of a window that the next one repeats."""
@@ -118,22 +115,7 @@ class Embedder:
     ) -> None:
         self.pooling, self.passages = _checked(pooling, passages)
         config = model.config
-        positions = config.max_position_embeddings
-        self.max_length = positions if max_length is None else _whole("max_length", max_length)
-        if self.max_length > positions and config.position_embedding_type != "none":
-            raise NysformerError(
-                f"a max_length of {max_length} tokens is past the model's position table of {positions}; lower it, or "
-                "extend the table: model.extend_positions"
-            )
-        if len(tokenizer) > config.vocab_size:
-            raise NysformerError(
-                f"the tokenizer knows {len(tokenizer)} tokens, the model {config.vocab_size}; use the model's own one"
-            )
-        self.tokens_per_batch = _whole("tokens_per_batch", tokens_per_batch)
-        if self.tokens_per_batch < 1:
-            raise NysformerError(
-                f"tokens_per_batch: a budget of {tokens_per_batch} tokens holds nothing; give at least 1"
-            )
+        self.max_length, self.tokens_per_batch = checked_limits(config, tokenizer, max_length, tokens_per_batch)
         self.reading = Reading(strategy="windows", overlap=overlap)
         self.normalize = normalize
         self.tokenizer = tokenizer
@@ -186,7 +168,7 @@ class Embedder:
         model = placed(load_model(folder.model).base_model, dtype, place)
         return cls(model, tokenizer, pooling=pooling or folder.pooling or "mean", passages=passages, **options)
 
-    def embed(self, documents: Iterable[str | Given]) -> Iterator[Embedding | RecordError]:
+    def embed(self, documents: Iterable[str | Item]) -> Iterator[Embedding | RecordError]:
         """Embed documents as they come, in their order; reading runs ahead of the answers by a bounded window.
 
         Args:
@@ -216,7 +198,7 @@ class Embedder:
                 found.append(answer.vectors)
         return np.concatenate(found) if found else np.zeros((0, self.dimension), dtype=np.float32)
 
-    def _embeddings(self, records: Iterator[Given]) -> Iterator[Embedding | RecordError]:
+    def _embeddings(self, records: Iterator[Item]) -> Iterator[Embedding | RecordError]:
         for window in windows(records, self.tokens_per_batch):
             yield from self._answers(window, self.passages)
 
@@ -317,12 +299,3 @@ def _checked(pooling: object, passages: object) -> tuple[Pooling, Passages]:
             "passages='none'"
         )
     return "first" if pooling == "first" else "mean", cuts
-
-
-def _whole(name: str, value: Any) -> int:
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise NysformerError(f"{name} is {value!r}: give a whole number, such as 512") from None

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from nysformer.data.batches import TokenBudgetBatchSampler
 from nysformer.errors import NysformerError
+from nysformer.inference.runner import is_out_of_memory
 from nysformer.models import NystromformerPreTrainedModel
 
 __all__ = ["hidden_states"]
@@ -52,7 +53,7 @@ def hidden_states(
                 output = model(**{name: value.to(model.device) for name, value in arguments.items()})
             states = output.last_hidden_state.float().cpu()
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             raise NysformerError(
                 f"not enough memory for a batch of {len(batch)} sequences, the longest of {ids.shape[1]:,} tokens; "
@@ -64,8 +65,3 @@ def hidden_states(
             )
         for place, row in zip(batch, states.numpy(), strict=True):
             yield place, row[: len(sequences[place])]
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """torch has a class for a GPU's memory only; a CPU's is a RuntimeError of the allocator."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -1,11 +1,15 @@
-"""Read ahead of the answers by a bounded window: enough documents to find some of like length."""
+"""What running a model over a stream of records needs: bounded windows of them, and whether memory ran out."""
 
 from collections.abc import Iterator
 
-from nysformer.data.given import Given
-from nysformer.data.records import Record, RecordError, Waiting
+import torch
 
-__all__ = ["windows"]
+from nysformer.data.records import Item, Record, RecordError, Waiting
+
+__all__ = ["TOKENS_PER_BATCH", "is_out_of_memory", "windows"]
+
+TOKENS_PER_BATCH = 8192
+"""Real tokens per batch; more is no faster on a CPU."""
 
 WINDOW_BATCHES = 8
 WINDOW_DOCUMENTS = 1024
@@ -14,7 +18,7 @@ FIRST_SHARE = 32
 CHARACTERS_PER_TOKEN = 4
 
 
-def windows(records: Iterator[Given], tokens_per_batch: int) -> Iterator[list[Record | RecordError]]:
+def windows(records: Iterator[Item], tokens_per_batch: int) -> Iterator[list[Record | RecordError]]:
     """Documents in their order, gathered until a window is full, they end, or a `Waiting` says none come for now.
 
     Args:
@@ -46,3 +50,8 @@ def windows(records: Iterator[Given], tokens_per_batch: int) -> Iterator[list[Re
         yield window
     if failure is not None:
         raise failure
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out. torch has a class for a GPU's memory only; a CPU's is a RuntimeError of the allocator."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
