@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nysformer.inference.predict import Predictor as Predictor
     from nysformer.inference.predict import load as load
     from nysformer.inference.prediction import Prediction as Prediction
+    from nysformer.inference.search import Searcher as Searcher
     from nysformer.layers import NystromAttention as NystromAttention
     from nysformer.models import (
         NystromformerConfig as NystromformerConfig,
@@ -72,6 +73,7 @@ _HOME = {
     "NystromformerPreTrainedModel": "nysformer.models",
     "Prediction": "nysformer.inference.prediction",
     "Predictor": "nysformer.inference.predict",
+    "Searcher": "nysformer.inference.search",
     "evaluate": "nysformer.inference.evaluate",
     "finetune": "nysformer.training.finetune",
     "from_bert": "nysformer.checkpoints.convert.encoder",

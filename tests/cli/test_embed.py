@@ -14,7 +14,7 @@ from tiny import save_classifier
 
 from nysformer.cli.main import main
 from nysformer.inference.embed import Embedder
-from nysformer.inference.vector_file import VectorFile
+from nysformer.inference.stored_vectors import VectorFile
 
 Run = Callable[..., tuple[int, str]]
 

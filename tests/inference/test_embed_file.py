@@ -16,7 +16,8 @@ from nysformer.inference import embed_shards
 from nysformer.inference.embed import Embedder
 from nysformer.inference.embed_file import embed_to_file
 from nysformer.inference.embed_shards import Progress
-from nysformer.inference.vector_file import VectorFile, places_beside
+from nysformer.inference.stored_vectors import VectorFile
+from nysformer.inference.vector_file import places_beside
 
 RECORDS = [
     Record(f"{'a b c. ' * (number % 7)}d", "mails.jsonl", number + 1, columns={"id": number}) for number in range(40)

@@ -19,8 +19,10 @@ from nysformer.cli.evaluate import evaluate
 from nysformer.cli.export import export
 from nysformer.cli.finetune import FilesCommand, finetune
 from nysformer.cli.help import Command, ReadableHelp
+from nysformer.cli.index import index
 from nysformer.cli.inspect import inspect
 from nysformer.cli.predict import predict
+from nysformer.cli.search import search
 from nysformer.cli.streams import ClosedPipe, standard_output
 from nysformer.cli.wording import in_flags
 from nysformer.errors import NysformerError
@@ -55,7 +57,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command(cls=FinetuneCommand)(finetune)
-for command in (evaluate, predict, embed, demo, convert, export, inspect):
+for command in (evaluate, predict, embed, index, search, demo, convert, export, inspect):
     app.command(cls=Command)(command)
 
 

@@ -1,10 +1,10 @@
-"""Progress of commands that answer a stream of documents, whose number is not known."""
+"""Progress of commands on standard error: of a stream whose length is not known, or of a known number of things."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["DocumentProgress", "document_progress"]
+__all__ = ["DocumentProgress", "counted_progress", "document_progress"]
 
 
 class DocumentProgress:
@@ -41,3 +41,16 @@ def document_progress(*, quiet: bool) -> Iterator[DocumentProgress]:
     )
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         yield DocumentProgress(bar)
+
+
+@contextmanager
+def counted_progress(things: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error, where that is a terminal; it is told how many are done, of how many."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn(things), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

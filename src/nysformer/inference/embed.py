@@ -1,7 +1,6 @@
 """Embed documents: one vector per document, or one per passage out of a single pass over the whole document.
 
-Shapes: n tokens of a document, special ones not among them; P tokens of a window with its special ones; k vectors of a
-document; D hidden size.
+Shapes: n tokens of a document without special ones; P of a window with them; k vectors of a document; D hidden size.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

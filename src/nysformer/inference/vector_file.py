@@ -1,9 +1,8 @@
-"""Files of vectors with the places they stand for: one Parquet file, or a .npy matrix with its places beside it.
+"""Write files of vectors with their places: one Parquet file, or a .npy matrix with its places beside it.
 
 Shapes: n vectors, D their dimension.
 """
 
-import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -18,7 +17,16 @@ from nysformer.errors import NysformerError
 from nysformer.files.atomic import write_atomically
 from nysformer.inference.embed import Embedding
 
-__all__ = ["VectorFile", "check_vector_format", "places_beside", "vector_schema", "vector_table", "write_vectors"]
+__all__ = [
+    "METADATA",
+    "VECTOR",
+    "check_vector_format",
+    "matrix_of",
+    "places_beside",
+    "vector_schema",
+    "vector_table",
+    "write_vectors",
+]
 
 ROW_GROUP = 4096
 """Rows per row group of Parquet."""
@@ -27,8 +35,7 @@ PLACE = ("source", "line")
 PASSAGE = ("start", "end", "text")
 VECTOR = "vector"
 _PREFIX = "input_"
-_METADATA = b"nysformer"
-_KEPT_GROUPS = 16
+METADATA = b"nysformer"
 
 
 def check_vector_format(path: str | Path) -> None:
@@ -115,7 +122,7 @@ def write_vectors(path: Path, tables: Iterator[Any], schema: Any, count: int, ab
         tables: of `schema`, in order.
         schema: see `vector_schema`.
         count: n.
-        about: what `VectorFile.about` will be; plain JSON values.
+        about: what `Places.about` will be; plain JSON values.
 
     Raises:
         NysformerError: it cannot be written.
@@ -123,7 +130,7 @@ def write_vectors(path: Path, tables: Iterator[Any], schema: Any, count: int, ab
     from pyarrow.parquet import ParquetWriter
 
     size = schema.field(VECTOR).type.list_size
-    told = schema.with_metadata({_METADATA: json.dumps(dict(about)).encode()})
+    told = schema.with_metadata({METADATA: json.dumps(dict(about)).encode()})
     with ExitStack() as files:
         matrix = None
         if path.suffix.lower() == ".npy":
@@ -144,7 +151,7 @@ def write_vectors(path: Path, tables: Iterator[Any], schema: Any, count: int, ab
         )
         for table in _regrouped(tables):
             if matrix is not None:
-                matrix.write(_matrix(table.column(VECTOR), size).astype("<f4", copy=False).tobytes())
+                matrix.write(matrix_of(table.column(VECTOR), size).astype("<f4", copy=False).tobytes())
                 table = table.drop_columns([VECTOR])
             writer.write_table(table.cast(told))
 
@@ -168,104 +175,8 @@ def _regrouped(tables: Iterator[Any]) -> Iterator[Any]:
         yield rest.combine_chunks()
 
 
-def _matrix(column: Any, size: int) -> NDArray[np.float32]:
+def matrix_of(column: Any, size: int) -> NDArray[np.float32]:
     """(rows, D) of a column of vectors."""
     parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
     flat: NDArray[np.float32] = np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
     return flat.reshape(-1, size)
-
-
-class VectorFile:
-    """A file of vectors that `nysformer embed` wrote, open for reading.
-
-    Args:
-        path: ends in .parquet or .npy.
-
-    Attributes:
-        path: of the file.
-        about: how the vectors were made, see `nysformer.inference.embed_file`.
-        columns: of a row, without the vector.
-        count: n.
-        dimension: D.
-
-    Raises:
-        NysformerError: no such file, a damaged one, or one that something else wrote.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        check_vector_format(self.path)
-        is_matrix = self.path.suffix.lower() == ".npy"
-        self._places = _open(places_beside(self.path) if is_matrix else self.path)
-        schema = self._places.schema_arrow
-        about = (schema.metadata or {}).get(_METADATA)
-        if about is None:
-            raise NysformerError(f"{self.path}: not a file of `nysformer embed`; give one")
-        self.about: dict[str, Any] = json.loads(about)
-        self.columns = [name for name in schema.names if name != VECTOR]
-        self.count: int = self._places.metadata.num_rows
-        self.dimension: int = self.about["dimension"]
-        self._ends = np.cumsum(
-            [self._places.metadata.row_group(group).num_rows for group in range(self._places.num_row_groups)]
-        )
-        self._matrix = _open_matrix(self.path, (self.count, self.dimension)) if is_matrix else None
-        self._group = functools.lru_cache(_KEPT_GROUPS)(self._read_group)
-
-    def vectors(self) -> NDArray[np.float32]:
-        """(n, D), in memory; of a .npy file, mapped from the disk.
-
-        Raises:
-            NysformerError: the file is damaged.
-        """
-        if self._matrix is not None:
-            return self._matrix
-        matrix = np.empty((self.count, self.dimension), dtype=np.float32)
-        start = 0
-        for group, end in enumerate(self._ends.tolist()):
-            matrix[start:end] = _matrix(self._read_group(group, [VECTOR]).column(VECTOR), self.dimension)
-            start = end
-        return matrix
-
-    def place(self, row: int) -> dict[str, Any]:
-        """A row without its vector: source, line, columns of the input, a passage's characters and text.
-
-        Raises:
-            NysformerError: the file is damaged.
-        """
-        group = int(np.searchsorted(self._ends, row, side="right"))
-        start = int(self._ends[group - 1]) if group else 0
-        return dict(self._group(group).slice(row - start, 1).to_pylist()[0])
-
-    def _read_group(self, group: int, columns: Sequence[str] | None = None) -> Any:
-        from pyarrow import ArrowException
-
-        try:
-            return self._places.read_row_group(group, columns=list(columns or self.columns))
-        except (ArrowException, OSError) as error:
-            raise _damaged(self.path, error) from error
-
-
-def _open(path: Path) -> Any:
-    from pyarrow import ArrowException
-    from pyarrow.parquet import ParquetFile
-
-    if not path.is_file():
-        raise NysformerError(f"{path}: no such file; make it with `nysformer embed`")
-    try:
-        return ParquetFile(path)
-    except (ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
-
-
-def _open_matrix(path: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
-    try:
-        matrix: NDArray[np.float32] = np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-    if matrix.shape != shape or matrix.dtype != np.float32:
-        raise NysformerError(f"{path}: its vectors are not those of {places_beside(path)}; make both again")
-    return matrix
-
-
-def _damaged(path: Path, error: Exception) -> NysformerError:
-    return NysformerError(f"{path}: cannot be read ({str(error).partition(chr(10))[0]}); make it again")
