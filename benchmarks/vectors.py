@@ -23,6 +23,7 @@ from benchmarks.output import say
 from benchmarks.peak import resident_memory
 from benchmarks.record import Record, show_table
 from benchmarks.vector_libraries import CONNECTIVITY, EXPANSION_ADD, LIBRARIES, LISTS, Matrix, VectorLibrary
+from nysformer.inference.stored_vectors import VectorFile
 
 __all__ = ["drawn_vectors", "exact_nearest", "measure_vectors"]
 
@@ -34,22 +35,27 @@ _TIMED = 100
 _loaded: dict[str, VectorLibrary] = {}  # of a library's own process
 
 
-def measure_vectors(count: int = 100_000, dimension: int = 384, rounds: int = 5) -> Record:
+def measure_vectors(count: int = 100_000, dimension: int = 384, rounds: int = 5, vectors: Path | None = None) -> Record:
     """Recall, query time, build time, load time, memory and file size of each library and setting.
 
     Args:
         count: vectors to search.
         dimension: of each.
         rounds: turns of the queries per library; minima are kept.
+        vectors: a file of `nysformer embed` to take them from, some of them as queries; None: they are drawn.
+
+    Raises:
+        NysformerError: `vectors` cannot be read.
     """
     names = [name for name, make in LIBRARIES.items() if _installed(make)]
-    drawn = drawn_vectors(count + _QUERIES, dimension)
+    everything = drawn_vectors(count + _QUERIES, dimension) if vectors is None else _read_vectors(vectors, count)
+    count, dimension = len(everything) - _QUERIES, everything.shape[1]
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        vectors, queries = drawn[_QUERIES:], drawn[:_QUERIES]
-        truth = exact_nearest(vectors, queries, NEAREST)
-        np.save(folder / "vectors.npy", vectors)
+        kept, queries = everything[_QUERIES:], everything[:_QUERIES]
+        truth = exact_nearest(kept, queries, NEAREST)
+        np.save(folder / "vectors.npy", kept)
         np.save(folder / "queries.npy", queries)
         built = {}
         for name in names:
@@ -82,7 +88,9 @@ def measure_vectors(count: int = 100_000, dimension: int = 384, rounds: int = 5)
         )
     show_table(f"Nearest vectors, {count:,} of {dimension}", rows)
     notes = {
-        "vectors": "drawn: clusters on the unit sphere, of sizes that follow a power law",
+        "vectors": "drawn: clusters on the unit sphere, of sizes that follow a power law"
+        if vectors is None
+        else "read",
         "count": count,
         "dimension": dimension,
         "queries": _QUERIES,
@@ -93,7 +101,7 @@ def measure_vectors(count: int = 100_000, dimension: int = 384, rounds: int = 5)
         "packages": {package: _package(package) for package in sorted({LIBRARIES[name]().package for name in names})},
         "not_installed": [name for name in LIBRARIES if name not in names],
     }
-    return Record("vectors", "python -m benchmarks vectors", rows, notes)
+    return Record("vectors", f"python -m benchmarks vectors{'' if vectors is None else ' --vectors FILE'}", rows, notes)
 
 
 def drawn_vectors(count: int, dimension: int, seed: int = 0) -> Matrix:
@@ -108,6 +116,14 @@ def drawn_vectors(count: int, dimension: int, seed: int = 0) -> Matrix:
     noise = rng.standard_normal((count, dimension), dtype=np.float32) / np.sqrt(dimension)
     vectors = (centres + 0.7 * spread) @ basis + 0.1 * noise
     unit: Matrix = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return unit
+
+
+def _read_vectors(path: Path, count: int) -> Matrix:
+    """At most `count` vectors and the queries, in random order, of length 1."""
+    read = VectorFile(path).vectors()
+    chosen = read[np.random.default_rng(0).permutation(len(read))[: count + _QUERIES]]
+    unit: Matrix = chosen / np.linalg.norm(chosen, axis=1, keepdims=True)
     return unit
 
 

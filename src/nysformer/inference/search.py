@@ -20,8 +20,8 @@ Per: TypeAlias = Literal["passage", "document"]
 """What an answer is: any passage, or the best passage of each document. An index of whole documents has no passages."""
 
 _PASSAGE = ("start", "end", "text")
-# Another model's probe is nearly orthogonal; the same one in bfloat16 or int8 differs by a few hundredths.
-_TOLERANCE = 0.2
+# Relative difference of two probes: MiniLM in bfloat16 differs by .01 from float32, in int8 by .17; another model by 1.
+_TOLERANCE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
