@@ -30,10 +30,12 @@ class VectorLibrary(ABC):
     Attributes:
         package: that has to be installed.
         settings: of the search, each measured by itself; the larger, the more is looked at.
+        same_file_as: the name of the library above whose file is opened; None: it builds its own.
     """
 
     package: ClassVar[str]
     settings: ClassVar[tuple[int, ...]] = (0,)
+    same_file_as: ClassVar[str | None] = None
 
     @abstractmethod
     def build(self, vectors: Matrix) -> None:
@@ -192,6 +194,8 @@ class UsearchHalf(Usearch):
 
 class UsearchMapped(UsearchHalf):
     """The same file, mapped and not loaded."""
+
+    same_file_as = "usearch float16"
 
     def load(self, path: Path, dimension: int) -> None:
         self.index = self.make(dimension)
