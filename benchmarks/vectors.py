@@ -57,7 +57,7 @@ def measure_vectors(count: int = 100_000, dimension: int = 384, rounds: int = 5,
         truth = exact_nearest(kept, queries, NEAREST)
         np.save(folder / "vectors.npy", kept)
         np.save(folder / "queries.npy", queries)
-        built = {}
+        built: dict[str, dict[str, float]] = {}
         for name in names:
             same = LIBRARIES[name]().same_file_as
             if same is not None:
