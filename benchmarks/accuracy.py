@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from operator import ne
 from pathlib import Path
 from time import perf_counter
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from benchmarks.bars import at_most
 from benchmarks.record import Record, show_table
 from nysformer.data import records
 from nysformer.data.documents import load_documents
-from nysformer.data.tokens import encode_labels
 from nysformer.errors import NysformerError
-from nysformer.inference.metrics import classification_metrics
 from nysformer.inference.predict import Predictor
 from nysformer.layers.fused import can_quantize
 from nysformer.runtime.precision import Precision
@@ -42,25 +37,21 @@ def measure_accuracy(model: Path = Path("runs/demo")) -> Record:
     if can_quantize():
         precisions.append("int8")
     rows: list[dict[str, Any]] = []
-    answers: dict[str, Tensor] = {}
+    answers: dict[str, list[str]] = {}
     for name in precisions:
         predictor = Predictor.from_pretrained(model, dtype=name, device="cpu")
-        documents = encode_labels(load_documents([test]), predictor.labels)
-        targets = torch.tensor(list(documents["labels"]), dtype=torch.int64)
         started = perf_counter()
-        logits, lengths = _score(predictor, documents)
+        metrics, answers[name] = _measured(predictor, load_documents([test], labelled=True))
         seconds = perf_counter() - started
-        metrics = classification_metrics(logits, targets, lengths, predictor.labels)
-        answers[name] = logits.argmax(dim=-1)
         rows.append(
             {
                 "precision": name,
                 "accuracy": metrics["accuracy"],
                 "macro_f1": metrics["macro_f1"],
                 "points_to_float32": 100 * (metrics["accuracy"] - rows[0]["accuracy"]) if rows else 0.0,
-                "other_answers": int((answers[name] != answers["float32"]).sum()),
-                "documents": len(targets),
-                "documents_a_second": len(targets) / seconds,
+                "other_answers": sum(map(ne, answers[name], answers["float32"])),
+                "documents": metrics["documents"],
+                "documents_a_second": metrics["documents"] / seconds,
             }
         )
     bars = [
@@ -76,17 +67,12 @@ def measure_accuracy(model: Path = Path("runs/demo")) -> Record:
     return Record("accuracy", "python -m benchmarks accuracy", rows, notes, bars)
 
 
-def _score(predictor: Predictor, documents: Any) -> tuple[Tensor, list[int]]:
-    """(n, C) logits and the n lengths in tokens."""
-
-    def texts() -> Iterator[records.Record]:
-        for row in documents:
-            yield records.Record(row["text"], row["source"])
-
-    logits, lengths = [], []
-    for scored in predictor.score(texts()):
-        if isinstance(scored, records.RecordError):
-            raise NysformerError(f"{scored}; run `make demo` again")
-        logits.append(scored.logits)
-        lengths.append(scored.length)
-    return torch.stack(logits), lengths
+def _measured(predictor: Predictor, documents: Any) -> tuple[dict[str, Any], list[str]]:
+    """The metrics, and the label that each document got."""
+    measure, answers = predictor.task.measure(), []
+    for item in predictor.answered(documents, labelled=True):
+        if isinstance(item, records.RecordError):
+            raise NysformerError(f"{item}; run `make demo` again")
+        measure.add(item.record, item.encoding, item.outputs, item.answer)
+        answers.append(item.answer.label)
+    return measure.result(), answers

@@ -37,7 +37,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "report": {"jinja2", "matplotlib"},
     "training": {"datasets", "numpy", "rich", "sklearn", "torch", "transformers"},
     "inference": {"numpy", "pyarrow", "sklearn", "torch", "transformers", "usearch"},
-    "tasks": {"numpy", "seqeval", "sklearn", "torch", "torchmetrics", "transformers"},
+    "tasks": {"numpy", "scipy", "seqeval", "sklearn", "torch", "torchmetrics", "transformers"},
     "checkpoints": {"huggingface_hub", "onnxruntime", "peft", "safetensors", "torch", "transformers"},
     "runtime": {"torch"},
     "data": {

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from nysformer.inference.evaluate import evaluate as evaluate
     from nysformer.inference.predict import Predictor as Predictor
     from nysformer.inference.predict import load as load
-    from nysformer.inference.prediction import Prediction as Prediction
     from nysformer.inference.search import Searcher as Searcher
     from nysformer.layers import NystromAttention as NystromAttention
     from nysformer.models import (
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
         unregister as unregister,
     )
     from nysformer.runtime.optimize import optimize as optimize
+    from nysformer.tasks.sequence_classification import Prediction as Prediction
     from nysformer.training.finetune import finetune as finetune
     from nysformer.training.options import FinetuneOptions as FinetuneOptions
 
@@ -71,7 +71,7 @@ _HOME = {
     "NystromformerLayer": "nysformer.models",
     "NystromformerModel": "nysformer.models",
     "NystromformerPreTrainedModel": "nysformer.models",
-    "Prediction": "nysformer.inference.prediction",
+    "Prediction": "nysformer.tasks.sequence_classification",
     "Predictor": "nysformer.inference.predict",
     "Searcher": "nysformer.inference.search",
     "evaluate": "nysformer.inference.evaluate",

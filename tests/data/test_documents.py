@@ -5,6 +5,7 @@ import errno
 import gzip
 import json
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,10 @@ from pathlib import Path
 import datasets
 import pytest
 
-from nysformer.data.documents import load_documents
+from nysformer.data.documents import Documents, load_documents
+from nysformer.data.reader import ReadLog, ReadOptions, read_strictly
+from nysformer.data.reading import Column, Layout
+from nysformer.data.values import text_list, text_value
 from nysformer.errors import NysformerError
 
 ROWS = [
@@ -22,6 +26,14 @@ ROWS = [
     {"text": "2020-01-01", "label": 3, "extra": None},
 ]
 EXPECTED = [(row["text"], str(row["label"])) for row in ROWS]
+
+
+def load(*sources: Path, labelled: bool = True, **options: object) -> Documents:
+    return load_documents(sources, ReadOptions(**options), labelled=labelled)
+
+
+def labels(documents: Documents) -> list[tuple[str, object]]:
+    return [(document.text, document.label) for document in documents]
 
 
 def jsonl(path: Path, rows: list[dict[str, object]]) -> Path:
@@ -65,10 +77,10 @@ def test_every_format_gives_the_same_documents(
     tmp_path: Path, name: str, write: Callable[[Path], Path], lines: list[int]
 ) -> None:
     path = write(tmp_path / name)
-    documents = load_documents([path])
-    assert documents.column_names == ["text", "label", "source"]
-    assert list(zip(documents["text"], documents["label"], strict=True)) == EXPECTED
-    assert documents["source"][:] == [f"{path}:{line}" for line in lines]
+    documents = load(path)
+    assert labels(documents) == EXPECTED
+    assert [document.place for document in documents] == [f"{path}:{line}" for line in lines]
+    assert [document.line for document in documents] == lines
 
 
 def test_a_folder_tree_is_labelled_by_the_folder_a_text_lies_in(tmp_path: Path) -> None:
@@ -76,39 +88,37 @@ def test_a_folder_tree_is_labelled_by_the_folder_a_text_lies_in(tmp_path: Path) 
         path = tmp_path / "root" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"text of {name}", encoding="utf-8")
-    documents = load_documents([tmp_path / "root"], label_from="parent")
-    assert list(zip(documents["text"], documents["label"], strict=True)) == [
+    documents = load(tmp_path / "root", label_from="parent")
+    assert labels(documents) == [
         ("text of deep/er/fiction/c.rst", "fiction"),
         ("text of law/a.md", "law"),
         ("text of law/b.txt", "law"),
     ]
-    assert documents["source"][0] == str(tmp_path / "root/deep/er/fiction/c.rst")
-    assert load_documents([tmp_path / "root"])["label"][:] == ["deep", "law", "law"]
+    assert documents[0].place == str(tmp_path / "root/deep/er/fiction/c.rst")
+    assert [document.label for document in load(tmp_path / "root")] == ["deep", "law", "law"]
 
 
 def test_sources_of_several_kinds_keep_their_order_and_columns_can_be_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("body,kind\nfirst,x\n", encoding="utf-8")
     jsonl(tmp_path / "b.jsonl", [{"kind": "y", "body": "second"}])
-    documents = load_documents([tmp_path / "b.jsonl", tmp_path / "a.csv"], text_column="body", label_column="kind")
-    assert documents["text"][:] == ["second", "first"]
-    assert documents["label"][:] == ["y", "x"]
+    documents = load(tmp_path / "b.jsonl", tmp_path / "a.csv", text_column="body", label_column="kind")
+    assert labels(documents) == [("second", "y"), ("first", "x")]
 
 
 def test_without_labels(tmp_path: Path) -> None:
-    documents = load_documents([jsonl(tmp_path / "a.jsonl", [{"text": "one"}])], label_column=None)
-    assert documents.column_names == ["text", "source"]
+    assert labels(load(jsonl(tmp_path / "a.jsonl", [{"text": "one"}]), labelled=False)) == [("one", None)]
 
 
 def test_blank_lines_are_skipped_and_counted(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('\n{"text": "one", "label": "x"}\n\n\n{"text": "two", "label": "x"}', "utf-8")
-    assert load_documents([tmp_path / "a.jsonl"])["source"][:] == [f"{tmp_path}/a.jsonl:{line}" for line in (2, 5)]
+    assert [document.line for document in load(tmp_path / "a.jsonl")] == [2, 5]
 
 
 def test_a_file_written_again_is_read_again(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "a.jsonl", [{"text": "before", "label": "x"}])
-    assert load_documents([path])["text"][:] == ["before"]
+    assert load(path)[0].text == "before"
     jsonl(path, [{"text": "behind", "label": "x"}])
-    assert load_documents([path])["text"][:] == ["behind"]
+    assert load(path)[0].text == "behind"
 
 
 BAD_FILES = {
@@ -153,22 +163,22 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, case: str) -> Non
     name, content, message = BAD_FILES[case]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(NysformerError, match=message) as caught:
-        load_documents([tmp_path / name])
+        load(tmp_path / name)
     assert "\n" not in str(caught.value)
 
 
 def test_missing_sources(tmp_path: Path) -> None:
     with pytest.raises(NysformerError, match=r"gone\.jsonl: no such file or folder"):
-        load_documents([tmp_path / "gone.jsonl"])
+        load(tmp_path / "gone.jsonl")
     with pytest.raises(NysformerError, match="the folder holds no document"):
-        load_documents([tmp_path])
+        load(tmp_path)
     with pytest.raises(NysformerError, match="no source is given"):
-        load_documents([])
+        load()
 
 
 def test_no_progress_bar_beside_the_callers(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     was_on = datasets.is_progress_bar_enabled()
-    load_documents([jsonl(tmp_path / "a.jsonl", [{"text": "one", "label": "x"}])])
+    load(jsonl(tmp_path / "a.jsonl", [{"text": "one", "label": "x"}])).as_dataset(labelled=True)
     assert capfd.readouterr() == ("", "")
     assert datasets.is_progress_bar_enabled() == was_on
 
@@ -178,20 +188,22 @@ def test_files_named_in_other_bytes_are_named_printably(tmp_path: Path) -> None:
     folder.mkdir()
     with open(os.fsencode(folder) + b"/\xff\n.txt", "wb") as file:
         file.write(b"text")
-    assert load_documents([folder])["source"][:] == [f"{folder}/\\xff\\n.txt"]
+    (document,) = load(folder)
+    assert document.place == f"{folder}/\\xff\\n.txt"
+    assert document.source == f"{folder}/\udcff\n.txt"
 
 
-def test_groups_are_a_column(tmp_path: Path) -> None:
+def test_groups(tmp_path: Path) -> None:
     rows = [{"text": "a", "label": "x", "thread": 1}, {"text": "b", "label": "x", "thread": None}]
-    documents = load_documents([jsonl(tmp_path / "a.jsonl", rows)], group_column="thread")
-    assert documents.column_names == ["text", "label", "group", "source"]
-    assert documents["group"][:] == ["1", None]
+    documents = load(jsonl(tmp_path / "a.jsonl", rows), group_column="thread")
+    assert documents.groups == ["1", None]
+    assert documents.select([1, 0]).groups == [None, "1"]
 
 
 def test_labels_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "a.jsonl", [{"text": "a", "label": "Ham"}, {"text": "b", "label": "ham"}])
     with pytest.raises(NysformerError, match="labels 'Ham' and 'ham' differ only in case"):
-        load_documents([path])
+        load(path)
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,15 +212,18 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("nysformer.data.documents.pyarrow.OSFile", full)
     with pytest.raises(NysformerError, match=r"temporary files cannot be written .*No space left.* TMPDIR") as caught:
-        load_documents([jsonl(tmp_path / "a.jsonl", [{"text": "a", "label": "x"}])])
+        load(jsonl(tmp_path / "a.jsonl", [{"text": "a", "label": "x"}]))
     assert "\n" not in str(caught.value)
 
 
 WRITES_NOTHING = """
 import os, sys
-from nysformer.data.documents import load_documents
+from nysformer.data.documents import Documents, load_documents
+from nysformer.data.reader import ReadLog, ReadOptions, read_strictly
+from nysformer.data.reading import Column, Layout
+from nysformer.data.values import text_list, text_value
 from nysformer.data.tokens import encode_labels
-documents = encode_labels(load_documents([sys.argv[1]]), ["x"])
+documents = encode_labels(load_documents([sys.argv[1]], labelled=True).as_dataset(labelled=True), ["x"])
 print(os.path.dirname(documents.cache_files[0]["filename"]))
 raise SystemExit(3)
 """
@@ -233,3 +248,49 @@ def test_nothing_is_left_behind_and_no_cache_is_needed(tmp_path: Path, home: str
     assert done.stdout.startswith(str(scratch))
     assert list(scratch.iterdir()) == []
     assert home != "empty" or list(place.rglob("*")) == []
+
+
+ASKED = (
+    Layout(
+        Column("words", "the words", nested=True),
+        Column("tags", "their tags", parse=text_list, nested=True),
+        (Column("question", "the question", parse=text_value),),
+    ),
+    Layout(Column("text", "the text"), Column("spans", "what is marked", nested=True)),
+)
+ODD = [
+    {"words": ["a", "", "b c", "😀"], "tags": ["X", "O", "Y", "Z"], "question": "what?\nwhere?"},
+    {"text": "some text", "spans": [{"start": 0, "end": 4, "share": 0.1}, [1, None, True]]},
+    {"words": ["x"], "tags": ["2"], "question": "3"},
+]
+
+
+def test_records_of_any_layout_come_back_as_they_were_read(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", ODD * 300)  # more than are written at a time
+    documents = load_documents(path, layouts=ASKED, labelled=True)
+    read = list(read_strictly(path, layouts=ASKED, labelled=True))
+    assert len(documents) == 900
+    assert list(documents) == read
+    assert documents[0].words == ("a", "", "b c", "😀")
+    assert documents[0].text == "a  b c 😀"
+    assert documents[0].values == {"question": "what?\nwhere?"}
+    assert documents[1].label == ({"start": 0, "end": 4, "share": 0.1}, (1, None, True))
+    chosen = documents.select([899, 1, 1, 0])
+    assert list(chosen) == [read[899], read[1], read[1], read[0]]
+    assert list(chosen[1:3]) == list(chosen[-3:-1]) == [read[1], read[1]]
+    assert list(documents[::-1][:2]) == [read[899], read[898]]
+    assert (documents[-1], chosen[-1]) == (read[899], read[0])
+    assert list(pickle.loads(pickle.dumps(chosen))) == list(chosen)
+    with pytest.raises(IndexError):
+        documents.select([900])
+    with pytest.raises(IndexError):
+        chosen[4]
+
+
+def test_words_of_labels_are_counted_once_a_document(tmp_path: Path) -> None:
+    names = (Layout(Column("text", "the text"), Column("label", "names", parse=text_list, nested=True)),)
+    log = ReadLog()
+    path = jsonl(tmp_path / "a.jsonl", [{"text": "a", "label": ["x", "x", "y"]}, {"text": "b", "label": ["x"]}])
+    documents = load_documents(path, layouts=names, labelled=True, log=log)
+    assert [document.label for document in documents] == [("x", "x", "y"), ("x",)]
+    assert log.label_table() == [("x", 2), ("y", 1)]

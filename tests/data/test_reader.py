@@ -43,10 +43,10 @@ def tree(tmp_path: Path) -> Path:
 
 def test_training_and_prediction_read_a_folder_alike(tree: Path) -> None:
     lenient, log = read(tree), ReadLog()
-    documents = load_documents([tree], log=log)
-    assert [item.text for item in lenient if isinstance(item, Record)] == documents["text"][:]
-    assert documents["text"][:] == ["six", "four", "five", "seven", "two", "one", "three"]
-    assert documents["label"][:] == ["c", "b", "a", "c", "a", "b", "c"]
+    documents = load_documents([tree], labelled=True, log=log)
+    assert [item.text for item in lenient if isinstance(item, Record)] == [document.text for document in documents]
+    assert [document.text for document in documents] == ["six", "four", "five", "seven", "two", "one", "three"]
+    assert [document.label for document in documents] == ["c", "b", "a", "c", "a", "b", "c"]
     assert log.skipped == {".png": 1, "broken link": 1}
     assert log.lines() == ["skipped: 1 .png, 1 broken link"]
     assert log.label_table() == [("c", 3), ("a", 2), ("b", 2)]
@@ -190,8 +190,9 @@ def test_a_named_pipe_is_read(tmp_path: Path) -> None:
     ("option", "words"),
     [
         ({"text_column": 5}, "text_column: 5 is of type int"),
-        ({"text_column": None}, "text_column: None"),
-        ({"text_column": "label"}, "is the column of the label or group, too"),
+        ({"columns": ["a"]}, r"columns: \['a'\] is no mapping of names"),
+        ({"columns": {"text": 3}}, "columns: .* is no mapping of names"),
+        ({"text_column": "x", "label_column": "x"}, "is the column of the label or group, too"),
         ({"delimiter": ";;"}, "delimiter"),
         ({"encoding": "klingon"}, "encoding"),
         ({"input_format": "xml"}, "input_format: 'xml' is unknown"),

@@ -5,7 +5,7 @@ import pytest
 from nysformer.data.records import Record, RecordError, Waiting
 from nysformer.errors import NysformerError
 from nysformer.inference.answers import AnswerRows, keep_columns, kept_names
-from nysformer.inference.prediction import Prediction
+from nysformer.tasks.sequence_classification import Prediction, SequenceClassification
 
 
 def prediction(**changes: Any) -> Prediction:
@@ -23,12 +23,15 @@ def prediction(**changes: Any) -> Prediction:
     return Prediction(**{**usual, **changes})
 
 
-LABELS = ("eggs", "ham", "spam")
-SINGLE = "single_label_classification"
+def task(*labels: str, problem_type: str = "single_label_classification") -> SequenceClassification:
+    return SequenceClassification(labels or ("eggs", "ham", "spam"), problem_type)
+
+
+SINGLE = task()
 
 
 def test_one_column_per_label() -> None:
-    rows = AnswerRows(LABELS, SINGLE, keep=("id", "label"))
+    rows = AnswerRows(SINGLE, keep=("id", "label"))
     assert list(rows.flat(prediction()).items()) == [
         ("source", "f.csv"),
         ("line", 2),
@@ -46,7 +49,7 @@ def test_one_column_per_label() -> None:
 
 
 def test_one_column_per_rank() -> None:
-    rows = AnswerRows(LABELS, SINGLE, top_k=2)
+    rows = AnswerRows(SINGLE, top_k=2)
     flat = rows.flat(prediction())
     assert [flat[name] for name in ("label_1", "probability_1", "label_2", "probability_2")] == [
         "ham",
@@ -54,33 +57,33 @@ def test_one_column_per_rank() -> None:
         "eggs",
         0.2,
     ]
-    assert "label_4" not in AnswerRows(LABELS, SINGLE, top_k=9).columns
+    assert "label_4" not in AnswerRows(SINGLE, top_k=9).columns
     assert rows.nested(prediction())["probabilities"] == {"ham": 0.7, "eggs": 0.2}
 
 
 def test_the_nested_row_has_the_columns_after_the_place() -> None:
-    row = AnswerRows(LABELS, SINGLE, keep=("title", "id")).nested(prediction())
+    row = AnswerRows(SINGLE, keep=("title", "id")).nested(prediction())
     assert list(row)[:5] == ["source", "line", "title", "id", "label"]
 
 
 def test_other_problem_types() -> None:
-    several = AnswerRows(LABELS, "multi_label_classification")
-    assert several.flat(prediction(label=None, labels=("ham", "eggs")))["labels"] == ("ham", "eggs")
-    one = AnswerRows(["score"], "regression")
+    several = AnswerRows(task(problem_type="multi_label_classification"))
+    assert several.flat(prediction(label=None, labels=("ham", "eggs")))["labels"] == ["ham", "eggs"]
+    one = AnswerRows(task("score", problem_type="regression"))
     assert one.flat(prediction(label=None, probabilities=None, value=0.5))["value"] == 0.5
-    two = AnswerRows(["x", "y"], "regression")
+    two = AnswerRows(task("x", "y", problem_type="regression"))
     flat = two.flat(prediction(label=None, probabilities=None, value={"x": 1.0, "y": 2.0}))
     assert (flat["value_x"], flat["value_y"]) == (1.0, 2.0)
     with pytest.raises(NysformerError, match="regression has no probabilities"):
-        AnswerRows(["score"], "regression", top_k=1)
+        AnswerRows(task("score", problem_type="regression"), top_k=1)
     with pytest.raises(NysformerError, match="top_k is 0"):
-        AnswerRows(LABELS, SINGLE, top_k=0)
+        AnswerRows(SINGLE, top_k=0)
 
 
 def test_two_columns_of_one_name_are_refused() -> None:
     with pytest.raises(NysformerError, match="two columns would be named 'input_label'"):
-        AnswerRows(LABELS, SINGLE, keep=("label", "input_label"))
-    assert "input_probability_ham" in AnswerRows(LABELS, SINGLE, keep=("probability_ham",)).columns
+        AnswerRows(SINGLE, keep=("label", "input_label"))
+    assert "input_probability_ham" in AnswerRows(SINGLE, keep=("probability_ham",)).columns
 
 
 def test_names_to_keep() -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import joblib
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -18,10 +19,10 @@ from safetensors.torch import load_file, save_file
 from nysformer.checkpoints.load import load_classifier, load_tokenizer
 from nysformer.data.records import Item, Record, RecordError, Waiting
 from nysformer.errors import NysformerError
-from nysformer.inference import predict as module
+from nysformer.inference import runner
 from nysformer.inference.predict import Predictor
-from nysformer.inference.prediction import Prediction
 from nysformer.runtime.precision import Precision
+from nysformer.tasks.sequence_classification import Prediction
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -66,7 +67,7 @@ def test_order_and_answers_do_not_depend_on_budget_and_window(
     expected = list(predictor.predict(items))
     other = Predictor(predictor.model, predictor.tokenizer, tokens_per_batch=budget)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "WINDOW_DOCUMENTS", window)
+        patch.setattr(runner, "WINDOW_DOCUMENTS", window)
         answers = list(other.predict(items))
     assert [(answer.source, answer.line) for answer in answers] == [
         (item.source, item.line) for item in items if not isinstance(item, Waiting)
@@ -89,7 +90,7 @@ def test_reading_runs_ahead_by_a_bounded_window(predictor: Predictor) -> None:
     answers = predictor.predict(endless())
     for _ in range(3000):
         next(answers)
-    window = min(module.WINDOW_DOCUMENTS, module.WINDOW_BATCHES * 512 * module.CHARACTERS_PER_TOKEN // 7 + 1)
+    window = min(runner.WINDOW_DOCUMENTS, runner.WINDOW_BATCHES * 512 * runner.CHARACTERS_PER_TOKEN // 7 + 1)
     assert 3000 <= read <= 3000 + window
 
 
@@ -136,26 +137,27 @@ def test_without_positions_any_length(make_classifier: Callable[..., Path]) -> N
 def test_bfloat16_is_close(classifier: Path, predictor: Predictor) -> None:
     low = Predictor.from_pretrained(classifier, dtype="bfloat16", device="cpu")
     assert low.model.dtype == torch.bfloat16
-    for a, b in zip(low.score(texts(10)), predictor.score(texts(10)), strict=True):
-        assert a.logits.dtype == torch.float32
-        torch.testing.assert_close(a.logits, b.logits, rtol=0.1, atol=0.1 * float(b.logits.abs().max()))
+    for a, b in zip(low.answered(texts(10)), predictor.answered(texts(10)), strict=True):
+        assert a.outputs[0].dtype == np.float32
+        np.testing.assert_allclose(a.outputs[0], b.outputs[0], rtol=0.1, atol=0.1 * abs(b.outputs[0]).max())
 
 
 def test_multi_label(make_classifier: Callable[..., Path]) -> None:
     predictor = Predictor.from_pretrained(make_classifier(problem_type="multi_label_classification"), device="cpu")
-    for scored, answer in zip(predictor.score(texts(8)), predictor.predict(texts(8)), strict=True):
+    for item, answer in zip(predictor.answered(texts(8)), predictor.predict(texts(8)), strict=True):
         assert answer.label is None
-        assert list(answer.probabilities.values()) == pytest.approx(scored.logits.sigmoid().tolist())
+        shares = torch.from_numpy(item.outputs[0]).sigmoid().tolist()
+        assert list(answer.probabilities.values()) == pytest.approx(shares)
         assert answer.labels == tuple(name for name, p in answer.probabilities.items() if p >= 0.5)
         assert set(answer.to_dict()) == {"source", "line", "labels", "probabilities", "length", "truncated", "unknown"}
 
 
 def test_regression(make_classifier: Callable[..., Path]) -> None:
     one = Predictor.from_pretrained(make_classifier(labels=["score"]), device="cpu")
-    assert one.problem_type == "regression"
-    (scored,) = one.score(["a b"])
+    assert one.task.problem_type == "regression"
+    (item,) = one.answered(["a b"])
     (answer,) = one.predict(["a b"])
-    assert answer.value == scored.logits.item()
+    assert answer.value == item.outputs[0].item()
     assert set(answer.to_dict()) == {"source", "line", "value", "length", "truncated", "unknown"}
     two = Predictor.from_pretrained(make_classifier(labels=["x", "y"], problem_type="regression"), device="cpu")
     (answer,) = two.predict(["a b"])
@@ -246,11 +248,13 @@ def test_one_text_is_one_document(predictor: Predictor) -> None:
 
 
 def test_what_is_no_text_is_an_error_in_its_place(predictor: Predictor) -> None:
-    answers = list(predictor.predict(["a", None, "b", float("nan"), {"text": "c"}, "", "d"]))
-    assert [isinstance(answer, RecordError) for answer in answers] == [False, True, False, True, True, True, False]
+    answers = list(predictor.predict(["a", None, "b", float("nan"), {"text": "c"}, "", "d", {"a": 1}]))
+    assert [isinstance(answer, RecordError) for answer in answers] == [
+        *(False, True, False, True, False, True, False, True)
+    ]
     assert str(answers[1]) == "document:2: None, not a text"
-    assert [answer.line for answer in answers] == [1, 2, 3, 4, 5, 6, 7]
-    with pytest.raises(NysformerError, match=r"pass its texts, such as \[documents\[\"text\"\]\]"):
+    assert [answer.line for answer in answers] == [1, 2, 3, 4, 5, 6, 7, 8]
+    with pytest.raises(NysformerError, match="documents is one mapping; put it into a list"):
         predictor.predict({"text": "a"})
 
 
@@ -334,7 +338,7 @@ def test_numbers_of_other_libraries_are_numbers(classifier: Path) -> None:
 
 
 def test_memory_that_does_not_suffice_is_one_line(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(predictor.model, "forward", full)

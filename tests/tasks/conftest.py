@@ -1,4 +1,6 @@
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,16 +10,31 @@ from tiny import letter_tokenizer
 
 from nysformer import NystromformerConfig
 from nysformer.data.framing import Encoder
-from nysformer.data.records import Record
+from nysformer.data.reader import ReadOptions, read_records
+from nysformer.data.records import Item, Record
 from nysformer.tasks.base import Task
 from nysformer.tasks.reading import Reading
 
+Read = Callable[..., Item]
 Run = Callable[..., tuple[list[Any], dict[str, Any]]]
 
 
 @pytest.fixture(scope="session")
 def encoder() -> Encoder:
     return Encoder(letter_tokenizer(), max_length=64)
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Reads one row, written to a.jsonl, as a record of a task."""
+
+    def read(task: type[Task[Any, Any]], row: dict[str, object], labelled: bool = True, **options: Any) -> Item:
+        path = tmp_path / "a.jsonl"
+        path.write_text("\n" * 6 + json.dumps(row), encoding="utf-8")
+        (item,) = read_records(path, ReadOptions(**options), task.layouts, labelled=labelled)
+        return item
+
+    return read
 
 
 def encode(task: Task[Any, Any], record: Record, encoder: Encoder, reading: Reading, labelled: bool = True) -> Any:

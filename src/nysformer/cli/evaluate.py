@@ -83,9 +83,12 @@ def evaluate(
     from nysformer.data.reader import ReadLog
     from nysformer.data.tables import check_table_format, row_writer, table_format
     from nysformer.files.atomic import write_atomically
-    from nysformer.inference.evaluate import MISTAKE_COLUMNS
     from nysformer.inference.evaluate import evaluate as measure
+    from nysformer.inference.evaluate import mistake_columns
+    from nysformer.tasks.labels import SINGLE_LABEL
+    from nysformer.tasks.sequence_classification import SequenceClassification
 
+    single_label = SequenceClassification((), SINGLE_LABEL)
     form = table_format(errors)
     check_table_format(form)
     check_outputs([output, errors], sources, model)
@@ -95,7 +98,7 @@ def evaluate(
         on_mistake = None
         if errors is not None:
             rows = files.enter_context(write_atomically(errors, binary=form == "parquet"))
-            on_mistake = files.enter_context(row_writer(rows, form, MISTAKE_COLUMNS))
+            on_mistake = files.enter_context(row_writer(rows, form, mistake_columns(single_label)))
         on_progress = files.enter_context(_progress())
         metrics = measure(
             model,

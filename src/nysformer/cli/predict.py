@@ -114,7 +114,6 @@ def predict(
     log = ReadLog()
     reading = ReadOptions(
         text_column=text_column,
-        label_column=None,
         input_format=None if input_format == "auto" else input_format,
         delimiter=separator(delimiter),
         encoding=encoding,
@@ -125,7 +124,7 @@ def predict(
     predictor = Predictor.from_pretrained(
         model, max_length=max_length, tokens_per_batch=tokens_per_batch, dtype=dtype, device=device
     )
-    rows = AnswerRows(predictor.labels, predictor.problem_type, keep=names, top_k=top_k)
+    rows = AnswerRows(predictor.task, keep=names, top_k=top_k)
     shape = rows.nested if form == "jsonl" else rows.flat
     bad = 0
     unknown = UnknownCount()

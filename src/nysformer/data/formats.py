@@ -5,9 +5,10 @@ from typing import Literal, get_args
 
 __all__ = ["FORMATS", "SUFFIXES", "Format", "binary_kind", "format_of", "suffix_of"]
 
-Format = Literal["jsonl", "csv", "tsv", "parquet", "text", "html", "lines"]
+Format = Literal["jsonl", "csv", "tsv", "parquet", "text", "html", "lines", "conll", "conllu"]
 """jsonl: one JSON object per line, or one JSON array of objects; csv, tsv: a header, then one document per row;
-parquet: one document per row; text, html: the whole file is one document; lines: one document per line."""
+parquet: one document per row; text, html: the whole file is one document; lines: one document per line; conll, conllu:
+one word per line (see `nysformer.data.conll`)."""
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 
@@ -18,6 +19,11 @@ SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".parquet": "parquet",
+    ".conll": "conll",
+    ".iob": "conll",
+    ".iob2": "conll",
+    ".bio": "conll",
+    ".conllu": "conllu",
     ".txt": "text",
     ".text": "text",
     ".md": "text",

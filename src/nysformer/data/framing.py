@@ -27,22 +27,37 @@ class Tokens:
         ids: (n) token ids.
         offsets: (n) the characters of each, (start, end), as the tokenizer reports them.
         words: (n) the number of the word each is part of, from 0; -1 for none.
-        unknown: the share of unknown tokens, from 0 to 1.
+        unknown: the share of unknown tokens, from 0 to 1; 0 for a tokenizer that has no unknown token.
+
+    Raises:
+        NysformerError: `offsets` or `words` of a tokenizer written in Python.
     """
 
-    def __init__(self, encoding: Encoding, unknown_id: int | None) -> None:
+    def __init__(self, ids: list[int], unknown_id: int | None, encoding: Encoding | None = None) -> None:
+        self.ids = ids
         self._encoding = encoding
-        self.ids: list[int] = encoding.ids
-        count = 0 if unknown_id is None else self.ids.count(unknown_id)
-        self.unknown = count / max(len(self.ids), 1)
+        self._unknown_id = unknown_id
+
+    @cached_property
+    def unknown(self) -> float:
+        return 0.0 if self._unknown_id is None else self.ids.count(self._unknown_id) / max(len(self.ids), 1)
 
     @cached_property
     def offsets(self) -> list[tuple[int, int]]:
-        return self._encoding.offsets
+        return self._details.offsets
 
     @cached_property
     def words(self) -> list[int]:
-        return [-1 if word is None else word for word in self._encoding.word_ids]
+        return [-1 if word is None else word for word in self._details.word_ids]
+
+    @property
+    def _details(self) -> Encoding:
+        if self._encoding is None:
+            raise NysformerError(
+                "the tokenizer is written in Python and does not say which characters a token stands for; save a fast "
+                "one (tokenizer.json) beside the model"
+            )
+        return self._encoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +85,59 @@ class Frame:
         return [*self.prefix, *ids, *self.suffix], types
 
 
+@dataclass(frozen=True, slots=True)
+class BuiltFrame(Frame):
+    """The frame of a tokenizer written in Python, whose special tokens may depend on the ids they stand around.
+
+    Attributes:
+        tokenizer: puts them there.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+
+    def __len__(self) -> int:
+        return int(self.tokenizer.num_special_tokens_to_add())
+
+    def around(self, ids: Sequence[int]) -> tuple[list[int], list[int]]:
+        built = self.tokenizer.build_inputs_with_special_tokens(list(ids))
+        return built, [0] * len(built)
+
+
 class Encoder:
-    """Tokenizes texts with their characters, and knows the tokenizer's frames. Threads may share it.
+    """Tokenizes texts, and knows the special tokens around one text or two. Threads may share it; it can be pickled.
+
+    It works on a copy of the tokenizer with truncation and padding switched off once, and nothing changes afterwards.
 
     Args:
-        tokenizer: the model's; it is left as it is.
-        max_length: tokens the model can read, special ones included.
+        tokenizer: the model's; it is left as it is. One written in Python serves single texts, without characters.
+        max_length: tokens that the model reads at a time, special ones included.
 
     Raises:
-        NysformerError: a tokenizer written in Python, which does not say which characters a token stands for.
+        NysformerError: `max_length` leaves no room beside the special tokens; a tokenizer that cannot be copied.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
-        if not tokenizer.is_fast:
+        special = int(tokenizer.num_special_tokens_to_add())
+        if max_length <= special:
             raise NysformerError(
-                f"the tokenizer ({type(tokenizer).__name__}) does not say which characters a token stands for; save a "
-                "fast one (tokenizer.json) beside the model"
+                f"a max_length of {max_length} tokens leaves no room beside {special} special ones; give at least "
+                f"{special + 1}"
             )
         self.max_length = max_length
         self._tokenizer = private_copy(tokenizer)
-        self._single = special_tokens(self._tokenizer)
-        self._pair = special_tokens(self._tokenizer, pair=True)
+
+    @cached_property
+    def _single(self) -> list[Segment]:
+        return special_tokens(self._tokenizer)
+
+    @cached_property
+    def _pair(self) -> list[Segment]:
+        if not self._tokenizer.is_fast:
+            raise NysformerError(
+                f"the tokenizer ({type(self._tokenizer).__name__}) is written in Python and cannot join two texts "
+                "here; save a fast one (tokenizer.json) beside the model"
+            )
+        return special_tokens(self._tokenizer, pair=True)
 
     def tokens(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenize texts, without special tokens."""
@@ -103,7 +150,9 @@ class Encoder:
             return_attention_mask=False,
             return_token_type_ids=False,
         )
-        return [Tokens(encoding, self._tokenizer.unk_token_id) for encoding in found.encodings]
+        details = found.encodings or [None] * len(texts)
+        unknown = self._tokenizer.unk_token_id
+        return [Tokens(ids, unknown, each) for ids, each in zip(found["input_ids"], details, strict=True)]
 
     def frame(self, other: Sequence[int] | None = None, *, document_first: bool = False) -> Frame:
         """What stands around a document.
@@ -112,6 +161,8 @@ class Encoder:
             other: tokens of a second text, such as a question; None where the document stands alone.
             document_first: the document is the first of the two texts, else the second.
         """
+        if other is None and not self._tokenizer.is_fast:
+            return BuiltFrame([], [], [], 0, [], self._tokenizer)
         if other is None:
             before, after = self._single
             return Frame(before.ids, after.ids, before.types, before.text_type, after.types)

@@ -1,22 +1,46 @@
 """Rows of JSON Lines, of one JSON array of objects, or of JSON objects written over several lines."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from itertools import chain
 from typing import Any, BinaryIO
 
 from nysformer.data.decoding import Decoder, UnreadableText
 from nysformer.data.lines import read_lines
 from nysformer.data.records import RecordError, Row, RowItem, Waiting
+from nysformer.data.squad import inner_rows
 
 __all__ = ["read_json"]
 
 
-def read_json(binary: BinaryIO, source: str, encoding: str | None = None) -> Iterator[RowItem]:
-    """Rows of JSON Lines; a JSON array, or objects that begin with a line of a brace alone, are read whole.
+def read_json(
+    binary: BinaryIO, source: str, encoding: str | None = None, documents: Collection[str] = ()
+) -> Iterator[RowItem]:
+    """Rows of JSON Lines; a JSON array, or an object that goes on after the first line, is read whole.
+
+    An object that holds rows (see `squad.inner_rows`) stands for these; their line is their number, from 1.
+
+    Args:
+        binary: the open file, which stays open.
+        source: its name.
+        encoding: None for UTF-8.
+        documents: names of columns that hold documents.
 
     Raises:
         UnreadableText: binary data, or another encoding whose lines cannot be told.
     """
+    number = 0
+    for item in _read(binary, source, encoding):
+        inner = inner_rows(item.values, documents) if isinstance(item, Row) else None
+        if inner is None:
+            yield item
+            continue
+        for each in inner:
+            number += 1
+            yield RecordError(source, number, each) if isinstance(each, str) else _row(each, source, number)
+
+
+def _read(binary: BinaryIO, source: str, encoding: str | None) -> Iterator[RowItem]:
     decoder = Decoder(encoding)
     lines = read_lines(binary, decoder)
     decoder = decoder.of_lines
@@ -30,10 +54,19 @@ def read_json(binary: BinaryIO, source: str, encoding: str | None = None) -> Ite
         if first and not start:  # a byte order mark alone
             continue
         first = False
-        if start.startswith(b"[") or start == b"{":
+        second: tuple[int, bytes] | None = None
+        if start.startswith(b"{") and not start.endswith(b"}") and _breaks_off(raw, decoder):
+            for other in lines:
+                if isinstance(other, Waiting):
+                    yield other
+                    continue
+                second = other
+                break
+        goes_on = second is not None and (start.endswith((b"{", b"[")) or not second[1].startswith(b"{"))
+        if start.startswith(b"[") or goes_on:
             pieces = [raw]
             at = number
-            for other in lines:
+            for other in lines if second is None else chain([second], lines):
                 if isinstance(other, Waiting):
                     yield other
                     continue
@@ -41,8 +74,22 @@ def read_json(binary: BinaryIO, source: str, encoding: str | None = None) -> Ite
                 at = other[0]
             read = _array if start.startswith(b"[") else _objects
             yield from read(b"".join(pieces), source, number, decoder)
-        else:
-            yield _line(raw, source, number, decoder)
+            continue
+        yield _line(raw, source, number, decoder)
+        if second is not None:
+            yield _line(second[1], source, second[0], decoder)
+
+
+def _breaks_off(raw: bytes, decoder: Decoder) -> bool:
+    """Whether a line is the beginning of an object that is not whole."""
+    try:
+        text = decoder.decode(raw)
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return error.pos >= len(text)
+    except (UnreadableText, RecursionError):
+        return False
+    return False
 
 
 class _Repeated(dict[str, Any]):
@@ -109,7 +156,7 @@ def _objects(raw: bytes, source: str, line: int, decoder: Decoder) -> Iterator[R
 def _row(record: object, source: str, line: int) -> Row | RecordError:
     if isinstance(record, _Repeated):
         return RecordError(source, line, f"the key {record.key!r} stands twice in the object; keep one of the two")
-    if isinstance(record, dict):
+    if isinstance(record, Mapping):
         return Row(record, line)
     return RecordError(source, line, f"a JSON {type(record).__name__} where an object should stand")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from nysformer.data.decoding import Decoder, UnreadableText
+from nysformer.data.values import UnusableValue
 from nysformer.errors import NysformerError
 
 __all__ = ["UnusableLabel", "check_case", "normal_label"]
@@ -16,8 +17,8 @@ _BOOLEANS = {"true", "false"}
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"
 
 
-class UnusableLabel(ValueError):
-    """A value that is no label; the message is the reason, without a place."""
+class UnusableLabel(UnusableValue):
+    """A value that is no label; the message is the reason, without a place, and says that the label is meant."""
 
 
 def normal_label(value: object) -> str:

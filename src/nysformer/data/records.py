@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-__all__ = ["HOLDS_NOTHING", "Item", "Record", "RecordError", "Row", "RowItem", "Waiting", "shown"]
+__all__ = ["EMPTY", "HOLDS_NOTHING", "Item", "Record", "RecordError", "Row", "RowItem", "Waiting", "shown"]
+
+EMPTY = "the document is empty"
+"""The reason of a `RecordError` for a document without a visible character."""
 
 HOLDS_NOTHING = "holds no document"
 """How the reason of a `RecordError` for an empty source ends, whatever its format."""
@@ -30,26 +33,31 @@ class Record:
     """One document and its place; `line` (see `Row`) is None where the whole file is the document.
 
     Attributes:
-        text: of the document, never blank.
+        text: of the document, never blank; where the document came as words, these with blanks between.
         source: the file it came from, or what the caller named it; bytes of a file name that are not UTF-8 are lone
             surrogates, as Python gives them (see `shown`).
         line: from 1; None where the whole file is the document.
-        label: its label's name, None where there is none or none was asked for.
+        label: what the document's target column holds (see `nysformer.data.reading.Column.parse`), such as the name of
+            its label; None where there is none or none was asked for.
         columns: the other columns of its row, as they were read; not compared.
         group: its value in the group column, None where there is none or none was asked for.
+        words: of a document that came as a list of words; None where it came as text.
+        values: what the columns hold that a task needs beside the document, such as a question, under the task's names.
     """
 
     text: str
     source: str
     line: int | None = None
-    label: str | None = None
+    label: Any = None
     columns: Mapping[str, object] = field(default_factory=dict, compare=False)
     group: str | None = None
+    words: tuple[str, ...] | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
-        """Where it stands, for messages."""
-        return self.source if self.line is None else f"{self.source}:{self.line}"
+        """Where it stands, for messages: one printable line."""
+        return shown(self.source) if self.line is None else f"{shown(self.source)}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ from nysformer.data.formats import SUFFIXES, Format, format_of, suffix_of
 from nysformer.data.records import HOLDS_NOTHING, RecordError, shown
 from nysformer.errors import NysformerError
 
-__all__ = ["STDIN", "File", "check_sources", "find_files", "list_sources", "nothing"]
+__all__ = ["STDIN", "WHOLE_FILES", "File", "check_sources", "find_files", "list_sources", "nothing"]
 
 STDIN = "-"
 """The source that means standard input."""
 
-_WHOLE_FILES: tuple[Format, ...] = ("text", "html", "lines")
+WHOLE_FILES: tuple[Format, ...] = ("text", "html", "lines")
+"""Formats of files without columns, whose documents are labelled by their folder."""
 # Kinds of folder entry that are skipped, as a summary names them.
 _HIDDEN, _BROKEN, _LINKED, _SPECIAL = (
     "hidden",
@@ -130,7 +131,7 @@ def find_files(
     skipped = Counter() if skipped is None else skipped
     if not root.is_dir():
         kind = input_format or format_of(root) or "text"
-        label = _name(root.absolute().parent) if label_from is not None and kind in _WHOLE_FILES else None
+        label = _name(root.absolute().parent) if label_from is not None and kind in WHOLE_FILES else None
         yield File(root, kind, label)
         return
     found = _files_below(root, input_format, all_files, skipped)
@@ -141,7 +142,7 @@ def find_files(
 
 
 def _labelled(root: Path, found: list[File | RecordError], label_from: str) -> Iterator[File | RecordError]:
-    whole = [item for item in found if isinstance(item, File) and item.kind in _WHOLE_FILES]
+    whole = [item for item in found if isinstance(item, File) and item.kind in WHOLE_FILES]
     direct = [file for file in whole if file.path.parent == root]
     if label_from == "top" and direct and len(direct) < len(whole):
         raise NysformerError(
@@ -150,7 +151,7 @@ def _labelled(root: Path, found: list[File | RecordError], label_from: str) -> I
             "folder of their label, or give label_from='parent'"
         )
     for item in found:
-        if isinstance(item, File) and item.kind in _WHOLE_FILES:
+        if isinstance(item, File) and item.kind in WHOLE_FILES:
             parts = item.path.relative_to(root).parts
             name = _name(item.path.parent if label_from == "parent" or len(parts) == 1 else root / parts[0])
             yield File(item.path, item.kind, name)

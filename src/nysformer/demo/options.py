@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nysformer.inference.prediction import Prediction
 from nysformer.models.ranges import Number, Text, check_options, option, whole
+from nysformer.tasks.sequence_classification import Prediction
 from nysformer.training.options import FinetuneResult
 
 __all__ = ["MODEL", "RIVALS", "VERSIONS_PER_GROUP", "DemoOptions", "DemoResult"]

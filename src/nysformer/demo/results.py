@@ -12,9 +12,9 @@ from nysformer.data.licences import LicenceCorpus
 from nysformer.demo.options import MODEL, VERSIONS_PER_GROUP, DemoOptions, DemoResult
 from nysformer.demo.story import tell
 from nysformer.files.atomic import write_atomically
-from nysformer.inference.weaknesses import zero_f1
 from nysformer.models import NystromformerConfig, NystromformerForSequenceClassification
 from nysformer.report.page import render_page
+from nysformer.tasks.weaknesses import zero_f1
 
 __all__ = ["RESULTS", "write_results"]
 

@@ -27,10 +27,10 @@ from nysformer.errors import Interrupted, NysformerError
 from nysformer.files.failures import write_failure
 from nysformer.files.locks import holds_nothing, lock_folder
 from nysformer.inference.evaluate import evaluate
-from nysformer.inference.metrics import classification_metrics
 from nysformer.inference.predict import Predictor
-from nysformer.inference.prediction import Prediction
-from nysformer.inference.weaknesses import zero_f1
+from nysformer.tasks.metrics import classification_metrics
+from nysformer.tasks.sequence_classification import Prediction
+from nysformer.tasks.weaknesses import zero_f1
 from nysformer.training.card import CARD
 from nysformer.training.finetune import finetune
 from nysformer.training.folder import RunFolder

@@ -7,12 +7,12 @@ from typing import Any
 from nysformer.data.records import Record, RecordError
 from nysformer.data.tables import Columns
 from nysformer.errors import NysformerError
-from nysformer.inference.prediction import Prediction
+from nysformer.tasks.base import Answer, Task
 
 __all__ = ["AnswerRows", "keep_columns", "kept_names"]
 
 _PREFIX = "input_"
-_NESTED = ("source", "line", "label", "labels", "value", "probabilities", "length", "truncated", "unknown")
+_ABOUT = ("source", "line", "length", "truncated", "unknown")
 
 
 def kept_names(wanted: Iterable[str]) -> tuple[str, ...]:
@@ -54,11 +54,10 @@ def keep_columns(items: Iterable[Any], keep: Sequence[str], text_column: str) ->
 
 
 class AnswerRows:
-    """How the predictions of one model become rows.
+    """How the answers of one model become rows.
 
     Args:
-        labels: the names of the model's outputs.
-        problem_type: see `Predictor`.
+        task: of the model.
         keep: columns of the documents' rows to carry through, between the place and the answer. One named as a column
             of ours gets the prefix "input_".
         top_k: only that many probabilities, the likeliest first; None: all, in the order of the labels.
@@ -67,30 +66,20 @@ class AnswerRows:
         columns: of a flat row.
 
     Raises:
-        NysformerError: `top_k` below 1, or for a model without probabilities; two columns of one name.
+        NysformerError: `top_k` below 1, or for a model whose answers have no ranked labels; two columns of one name.
     """
 
-    def __init__(
-        self, labels: Sequence[str], problem_type: str, *, keep: Sequence[str] = (), top_k: int | None = None
-    ) -> None:
+    def __init__(self, task: Task[Any, Any], *, keep: Sequence[str] = (), top_k: int | None = None) -> None:
         if top_k is not None and top_k < 1:
             raise NysformerError(f"top_k is {top_k}: give at least 1")
-        if top_k is not None and problem_type == "regression":
-            raise NysformerError("top_k: a model for regression has no probabilities; leave it out")
-        answer: dict[str, Any] = {}
-        if problem_type == "regression":
-            answer = dict.fromkeys(["value"] if len(labels) == 1 else [f"value_{name}" for name in labels], "number")
-        else:
-            answer["labels" if problem_type == "multi_label_classification" else "label"] = "text"
-            for rank in range(1, 1 + min(top_k or 0, len(labels))):
-                answer |= {f"label_{rank}": "text", f"probability_{rank}": "number"}
-            answer |= {} if top_k else dict.fromkeys([f"probability_{name}" for name in labels], "number")
-        ours = {*_NESTED, *answer}
+        answer = task.flat_columns(top_k=top_k)
+        ours = {*_ABOUT, *task.answer_columns, *answer}
         self._kept = {name: f"{_PREFIX}{name}" if name in ours else name for name in keep}
         taken = [*ours, *self._kept.values()]
         twice = next((name for name in self._kept.values() if taken.count(name) > 1), None)
         if twice is not None:
             raise NysformerError(f"keep: two columns would be named {twice!r}; rename the input's column")
+        self._task = task
         self._top_k = top_k
         self.columns: Columns = {
             "source": "text",
@@ -102,24 +91,16 @@ class AnswerRows:
             "unknown": "number",
         }
 
-    def nested(self, answer: Prediction) -> dict[str, Any]:
+    def nested(self, answer: Answer) -> dict[str, Any]:
         """A row for JSON Lines."""
         row = answer.to_dict(top_k=self._top_k)
         place = {name: row.pop(name) for name in ("source", "line")}
         return {**place, **self._kept_from(answer), **row}
 
-    def flat(self, answer: Prediction) -> dict[str, Any]:
+    def flat(self, answer: Answer) -> dict[str, Any]:
         """A row for CSV or Parquet, with the cells of `columns`."""
-        row = self.nested(answer)
-        probabilities = row.pop("probabilities", {})
-        if self._top_k is None:
-            row |= {f"probability_{name}": share for name, share in probabilities.items()}
-        else:
-            for rank, (name, share) in enumerate(probabilities.items(), start=1):
-                row |= {f"label_{rank}": name, f"probability_{rank}": share}
-        if isinstance(row.get("value"), dict):
-            row |= {f"value_{name}": number for name, number in row["value"].items()}
+        row = {**answer.to_dict(), **self._kept_from(answer), **self._task.flat(answer, top_k=self._top_k)}
         return {name: row.get(name) for name in self.columns}
 
-    def _kept_from(self, answer: Prediction) -> dict[str, object]:
+    def _kept_from(self, answer: Answer) -> dict[str, object]:
         return {shown: answer.columns.get(name) for name, shown in self._kept.items()}

@@ -122,11 +122,6 @@ class Embedder:
         self.dimension: int = config.hidden_size
         self._encoder = Encoder(tokenizer, self.max_length)
         self._frame = self._encoder.frame()
-        if self.max_length <= len(self._frame):
-            raise NysformerError(
-                f"a max_length of {self.max_length} tokens leaves no room beside {len(self._frame)} special ones; give "
-                f"at least {len(self._frame) + 1}"
-            )
 
     @classmethod
     def from_pretrained(

@@ -1,34 +1,26 @@
 """How good a model folder is on labelled documents."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from nysformer.data.documents import load_documents
 from nysformer.data.reader import ReadLog, ReadOptions
-from nysformer.data.records import Record, RecordError
+from nysformer.data.records import RecordError
 from nysformer.data.tables import Columns
-from nysformer.data.tokens import encode_labels
 from nysformer.errors import NysformerError
-from nysformer.inference.metrics import classification_metrics
 from nysformer.inference.predict import MOSTLY_UNKNOWN, TOKENS_PER_BATCH, Predictor
-from nysformer.inference.prediction import Scored
 from nysformer.runtime.precision import Precision
+from nysformer.tasks.base import Measure, Task
+from nysformer.tasks.labels import SINGLE_LABEL
+from nysformer.tasks.sequence_classification import SequenceClassification
 
-__all__ = ["MISTAKE_COLUMNS", "evaluate"]
+__all__ = ["evaluate", "mistake_columns"]
 
-MISTAKE_COLUMNS: Columns = {
-    "source": "text",
-    "line": "whole",
-    "label": "text",
-    "predicted": "text",
-    "probability": "number",
-    "length": "whole",
-}
-"""What is told of a document that is answered wrongly: its place, its label, the answer and its probability, and its
-length in tokens before any cut."""
+
+def mistake_columns(task: Task[Any, Any]) -> Columns:
+    """What is told of a document that is answered wrongly: its place, the task's columns, its length before any cut."""
+    return {"source": "text", "line": "whole", **task.mistake_columns, "length": "whole"}
 
 
 def evaluate(
@@ -59,7 +51,7 @@ def evaluate(
         log: is told what was read, skipped and normalized.
         max_length, tokens_per_batch, dtype, device: see `Predictor.from_pretrained`.
         on_progress: called with the number of documents done and of all of them, after each.
-        on_mistake: called for each document that is answered wrongly, in their order, with a row of `MISTAKE_COLUMNS`.
+        on_mistake: called for each document that is answered wrongly, in their order, with a row of `mistake_columns`.
 
     Returns:
         What `classification_metrics` returns, and `truncated`, the number of documents that were cut to `max_length`
@@ -78,9 +70,12 @@ def evaluate(
     predictor = Predictor.from_pretrained(
         model_dir, max_length=max_length, tokens_per_batch=tokens_per_batch, dtype=dtype, device=device
     )
-    if predictor.problem_type != "single_label_classification":
+    task: Task[Any, Any] = predictor.task
+    if not isinstance(task, SequenceClassification):
+        raise NysformerError(f"{model_dir}: a model for {task.name}; only sequence classifiers can be evaluated")
+    if task.problem_type != SINGLE_LABEL:
         raise NysformerError(
-            f"{model_dir}: the model's problem type is {predictor.problem_type}; only single-label classifiers can be "
+            f"{model_dir}: the model's problem type is {task.problem_type}; only single-label classifiers can be "
             "evaluated"
         )
     reading = ReadOptions(
@@ -91,59 +86,29 @@ def evaluate(
         label_from=label_from,
         all_files=all_files,
     )
-    documents = load_documents(sources, reading, log=log)
-    documents = encode_labels(documents, predictor.labels)
-
-    def texts() -> Iterator[Record]:
-        for row in documents:
-            yield Record(row["text"], row["source"])
-
-    labels = list(documents["labels"])
-    logits: list[torch.Tensor] = []
-    lengths: list[int] = []
+    documents = load_documents(sources, reading, task.own_layouts, labelled=True, log=log)
+    for record in documents:
+        task.categories(record)  # an unknown label is an error before the work, not after an hour of it
+    measure: Measure = task.measure()
     truncated, unknown, first_unknown = 0, 0, None
-    for scored in predictor.score(texts()):
-        if isinstance(scored, RecordError):
-            raise NysformerError(f"{scored}; fix or remove it")
-        truth = labels[len(lengths)]
-        logits.append(scored.logits)
-        lengths.append(scored.length)
-        truncated += scored.truncated
-        if scored.unknown > MOSTLY_UNKNOWN:
+    for done, item in enumerate(predictor.answered(documents, labelled=True), start=1):
+        if isinstance(item, RecordError):
+            raise NysformerError(f"{item}; fix or remove it")
+        record, answer = item.record, item.answer
+        measure.add(record, item.encoding, item.outputs, answer)
+        truncated += answer.truncated
+        if answer.unknown > MOSTLY_UNKNOWN:
             unknown += 1
-            first_unknown = first_unknown or scored.document.source
-        if on_mistake is not None and int(scored.logits.argmax()) != truth:
-            on_mistake(_mistake(scored, predictor.labels, truth))
+            first_unknown = first_unknown or record.place
+        if on_mistake is not None and (mistake := task.mistake(record, answer)) is not None:
+            on_mistake({"source": record.source, "line": record.line, **mistake, "length": answer.length})
         if on_progress is not None:
-            on_progress(len(lengths), len(documents))
-    targets = torch.tensor(labels, dtype=torch.int64)
+            on_progress(done, len(documents))
     return {
         "model": str(model_dir),
         "sources": [str(source) for source in sources],
         "max_length": predictor.max_length,
         "truncated": truncated,
         "mostly_unknown": {"documents": unknown, "first": first_unknown},
-        **classification_metrics(torch.stack(logits), targets, lengths, predictor.labels),
+        **measure.result(),
     }
-
-
-def _mistake(scored: Scored, labels: Sequence[str], truth: int) -> dict[str, Any]:
-    shares = scored.logits.softmax(dim=-1)
-    best = int(scored.logits.argmax())
-    source, line = _place(scored.document.source)
-    return {
-        "source": source,
-        "line": line,
-        "label": labels[truth],
-        "predicted": labels[best],
-        "probability": round(float(shares[best]), 6),
-        "length": scored.length,
-    }
-
-
-def _place(source: str) -> tuple[str, int | None]:
-    """The file and the line out of what `load_documents` calls a document's source."""
-    file, _, line = source.rpartition(":")
-    if file and line.isdecimal() and not Path(source).exists():
-        return file, int(line)
-    return source, None

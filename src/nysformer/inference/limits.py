@@ -8,13 +8,26 @@ from transformers import PreTrainedTokenizerBase
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig
 
-__all__ = ["checked_limits"]
+__all__ = ["checked_limits", "checked_numbers"]
+
+
+def checked_numbers(max_length: Any, tokens_per_batch: Any) -> tuple[int | None, int]:
+    """Both as plain numbers, before a model is loaded.
+
+    Raises:
+        NysformerError: one of them is not a whole number, or the budget is empty.
+    """
+    longest = None if max_length is None else _whole("max_length", max_length)
+    budget = _whole("tokens_per_batch", tokens_per_batch)
+    if budget < 1:
+        raise NysformerError(f"tokens_per_batch: a budget of {budget} tokens holds nothing; give at least 1")
+    return longest, budget
 
 
 def checked_limits(
     config: NystromformerConfig, tokenizer: PreTrainedTokenizerBase, max_length: Any, tokens_per_batch: Any
 ) -> tuple[int, int]:
-    """Both as plain numbers.
+    """Both as plain numbers that suit a model.
 
     Args:
         config: of the model.
@@ -23,12 +36,12 @@ def checked_limits(
         tokens_per_batch: real tokens per batch.
 
     Raises:
-        NysformerError: a maximum length past the position table, an empty budget, either of them not a whole number; a
-            tokenizer with more tokens than the model.
+        NysformerError: as `checked_numbers`; a maximum length past the position table; a tokenizer with more tokens
+            than the model.
     """
+    longest, budget = checked_numbers(max_length, tokens_per_batch)
     positions = config.max_position_embeddings
-    longest = positions if max_length is None else _whole("max_length", max_length)
-    if longest > positions and config.position_embedding_type != "none":
+    if longest is not None and longest > positions and config.position_embedding_type != "none":
         raise NysformerError(
             f"a max_length of {longest} tokens is past the model's position table of {positions}; lower it, or extend "
             "the table: model.extend_positions"
@@ -37,10 +50,7 @@ def checked_limits(
         raise NysformerError(
             f"the tokenizer knows {len(tokenizer)} tokens, the model {config.vocab_size}; use the model's own one"
         )
-    budget = _whole("tokens_per_batch", tokens_per_batch)
-    if budget < 1:
-        raise NysformerError(f"tokens_per_batch: a budget of {budget} tokens holds nothing; give at least 1")
-    return longest, budget
+    return positions if longest is None else longest, budget
 
 
 def _whole(name: str, value: Any) -> int:

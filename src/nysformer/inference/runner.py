@@ -1,29 +1,101 @@
-"""What running a model over a stream of records needs: bounded windows of them, and whether memory ran out."""
+"""Runs a model over examples and over streams of records: batches by token budget, memory bounded whatever there is.
 
-from collections.abc import Iterator
+Shapes: B batch, N padded length.
+"""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
 import torch
 
+from nysformer.data.batches import TokenBudgetBatchSampler
 from nysformer.data.records import Item, Record, RecordError, Waiting
+from nysformer.errors import NysformerError
+from nysformer.models import NystromformerPreTrainedModel
+from nysformer.tasks.base import Example, Task
 
-__all__ = ["TOKENS_PER_BATCH", "is_out_of_memory", "windows"]
+__all__ = ["TOKENS_PER_BATCH", "Runner", "is_out_of_memory", "windows"]
 
 TOKENS_PER_BATCH = 8192
 """Real tokens per batch; more is no faster on a CPU."""
 
+# How far reading runs ahead of the answers: enough to find documents of like length, whatever there is to read. The
+# first window is small, so that the first answers come soon; each full one doubles the next, up to these.
 WINDOW_BATCHES = 8
 WINDOW_DOCUMENTS = 1024
-# The first window is small, so that the first answers come soon; each full one doubles the next, up to these.
 FIRST_SHARE = 32
 CHARACTERS_PER_TOKEN = 4
 
 
-def windows(records: Iterator[Item], tokens_per_batch: int) -> Iterator[list[Record | RecordError]]:
-    """Documents in their order, gathered until a window is full, they end, or a `Waiting` says none come for now.
+class Runner:
+    """Runs examples of a task through a model, without gradients.
 
     Args:
-        records: documents as they come; where reading them fails, what was read before is given out first.
-        tokens_per_batch: real tokens per batch; a full window has about eight batches.
+        model: in evaluation mode, on the device it is to run on.
+        task: collates the examples and reads the model's outputs.
+        tokens_per_batch: real tokens per batch; a longer example gets its own batch.
+        context: entered around each forward pass, such as autocast.
+    """
+
+    def __init__(
+        self,
+        model: NystromformerPreTrainedModel,
+        task: Task[Any, Any],
+        tokens_per_batch: int = TOKENS_PER_BATCH,
+        context: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        self.model = model
+        self.task = task
+        self.tokens_per_batch = tokens_per_batch
+        self._context = context
+
+    def __call__(self, examples: Sequence[Example]) -> list[Any]:
+        """What `Task.outputs` gives for each example, in batches of like length under the budget.
+
+        Raises:
+            NysformerError: a score that is not a finite number (the weights are broken); not enough memory.
+        """
+        outputs: list[Any] = [None] * len(examples)
+        if not examples:
+            return outputs
+        lengths = [example.num_tokens for example in examples]
+        batches = TokenBudgetBatchSampler(lengths, self.tokens_per_batch, shuffle=False)
+        for number, indices in enumerate(batches):
+            batch = [examples[index] for index in indices]
+            for index, output in zip(indices, self._forward(batch, number), strict=True):
+                outputs[index] = output
+        return outputs
+
+    def _forward(self, examples: list[Example], number: int) -> list[Any]:
+        batch = self.task.collate(examples, self.model.config.pad_token_id or 0, np.random.default_rng((0, 0, number)))
+        device = self.model.device
+        inputs = {name: value.to(device) for name, value in batch.items() if name not in examples[0].targets}
+        try:
+            with torch.inference_mode(), self._context():
+                output = self.model(**inputs)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise NysformerError(
+                f"not enough memory for a batch of {len(examples)} documents, the longest of "
+                f"{batch['input_ids'].shape[-1]:,} tokens; lower tokens_per_batch or max_length"
+            ) from error
+        rows = self.task.outputs(output, batch, examples)
+        if not all(np.isfinite(row).all() for row in rows):
+            raise NysformerError("the model's scores are not finite numbers: its weights are broken; train it again")
+        return rows
+
+
+def windows(records: Iterator[Item], tokens_per_batch: int) -> Iterator[list[Record | RecordError]]:
+    """Gather records that are answered together.
+
+    A window ends when it is full, when the records end or reading them fails, and when a `Waiting` says that no more
+    will come for now. The first window is small, so that the first answers come soon. A failure is raised once what was
+    read before it is answered.
     """
     most = WINDOW_BATCHES * tokens_per_batch * CHARACTERS_PER_TOKEN
     share = FIRST_SHARE
@@ -35,7 +107,7 @@ def windows(records: Iterator[Item], tokens_per_batch: int) -> Iterator[list[Rec
             item = next(records)
         except StopIteration:
             break
-        except Exception as error:  # raised again once what was read before it is answered
+        except Exception as error:
             failure = error
             break
         if not isinstance(item, Waiting):
@@ -53,5 +125,5 @@ def windows(records: Iterator[Item], tokens_per_batch: int) -> Iterator[list[Rec
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out. torch has a class for a GPU's memory only; a CPU's is a RuntimeError of the allocator."""
+    """torch has a class for a GPU's memory only; a CPU's is a RuntimeError of the allocator."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

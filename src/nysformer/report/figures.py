@@ -47,7 +47,7 @@ def accuracy_by_length(systems: Mapping[str, Mapping[str, Any]], *, model: str, 
     """Draw accuracy by length band, a bar for each system.
 
     Args:
-        systems: name -> the result of `nysformer.inference.metrics.classification_metrics`, all on the same documents.
+        systems: name -> the result of `nysformer.tasks.metrics.classification_metrics`, all on the same documents.
         model: the name of the system to stand out.
         theme: the page it is for.
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from nysformer.inference.weaknesses import zero_f1
 from nysformer.report.figures import Points, Theme, accuracy_by_length, training_curve
+from nysformer.tasks.weaknesses import zero_f1
 
 __all__ = ["Example", "Report", "render_page"]
 
@@ -30,7 +30,7 @@ class Report:
         title: of the page.
         introduction: one paragraph: the task and its data.
         verdict: one sentence: who won, by how much.
-        systems: name -> the result of `nysformer.inference.metrics.classification_metrics`, in the table's order, all
+        systems: name -> the result of `nysformer.tasks.metrics.classification_metrics`, in the table's order, all
             on the same documents.
         model: the name in `systems` of the system the page is about.
         loss: (minutes, training loss), in order.

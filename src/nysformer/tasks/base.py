@@ -1,4 +1,4 @@
-"""What a task is: the columns it reads, the examples a model sees, its answer and its metrics.
+"""What a task is: the layouts it reads, the examples a model sees, its answer and its metrics.
 
 A task owns no loop, no loader, no device, no optimizer and no file. Training, evaluation and prediction know the table
 of tasks and this interface only.
@@ -7,37 +7,42 @@ of tasks and this interface only.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.framing import Encoder, Tokens
+from nysformer.data.reading import Layout
 from nysformer.data.records import Record
+from nysformer.data.tables import Columns
+from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerPreTrainedModel
 from nysformer.models.losses import IGNORED
 from nysformer.tasks.reading import Reading
 
-__all__ = ["Answer", "Column", "Encoding", "Example", "Measure", "Metric", "Task"]
+__all__ = [
+    "Answer",
+    "Encoding",
+    "Example",
+    "LossFunction",
+    "Measure",
+    "Metric",
+    "Task",
+    "place_of",
+    "softmax",
+]
 
+LossFunction: TypeAlias = Callable[..., Tensor]
+"""(outputs, labels, num_items_in_batch=None) -> the loss, as transformers' Trainer calls it."""
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of the input.
-
-    Attributes:
-        name: its default name in files; an option of the same name may rename it.
-        help: what it holds, for `--help` and errors.
-        only_labelled: whether only training and evaluation need it.
-    """
-
-    name: str
-    help: str
-    only_labelled: bool = False
+_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,35 +92,57 @@ class Encoding:
     unknown: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Answer(ABC):
     """What the model says of one record; each task adds its fields.
 
     Attributes:
         source, line: the record's place.
         length, truncated, unknown: see `Encoding`.
+        columns: the other columns of the document's row, as they were read; not compared.
     """
 
     source: str
     line: int | None
     length: int
     truncated: bool
-    unknown: float
+    unknown: float = 0.0
+    columns: Mapping[str, object] = field(default_factory=dict, compare=False)
 
-    def to_dict(self) -> dict[str, Any]:
-        """As a line of JSON holds it: place, answer, length; numbers to six decimals."""
+    @abstractmethod
+    def fields(self, *, top_k: int | None = None) -> dict[str, Any]:
+        """The answer itself, as plain values; None where it does not apply.
+
+        Args:
+            top_k: only that many ranked probabilities, the likeliest first; None for all, in the model's order.
+        """
+
+    def to_dict(self, *, top_k: int | None = None) -> dict[str, Any]:
+        """As a line of JSON holds it: place, answer, length; numbers to six decimals, without `columns`.
+
+        Args:
+            top_k: see `fields`.
+        """
         return {
             "source": self.source,
             "line": self.line,
-            **{name: _rounded(value) for name, value in self.fields().items() if value is not None},
+            **{name: _rounded(value) for name, value in self.fields(top_k=top_k).items() if value is not None},
             "length": self.length,
             "truncated": self.truncated,
             "unknown": _rounded(self.unknown),
         }
 
-    def fields(self) -> dict[str, Any]:
-        """The answer itself, as plain values; None where it does not apply."""
-        raise NotImplementedError(type(self).__name__)
+    def __repr__(self) -> str:
+        """The answer first, then its place; long texts and lists are cut."""
+        place = self.source if self.line is None else f"{self.source}:{self.line}"
+        shown = [f"{name}={_short(value)}" for name, value in self.fields(top_k=3).items() if value is not None]
+        shown += [f"length={self.length}", *(["truncated=True"] if self.truncated else []), f"source={place!r}"]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _short(value: Any) -> str:
+    text = repr(_rounded(value))
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
 def _rounded(value: Any) -> Any:
@@ -128,7 +155,6 @@ def _rounded(value: Any) -> Any:
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 EncodingT = TypeVar("EncodingT", bound=Encoding)
-T = TypeVar("T", contravariant=True)
 
 
 class Measure(Protocol):
@@ -149,7 +175,22 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
     pipeline_tag: ClassVar[str]
     """The Hugging Face hub's name of it."""
     model_class: ClassVar[type[NystromformerPreTrainedModel]]
-    columns: ClassVar[tuple[Column, ...]]
+    answer_columns: ClassVar[Columns]
+    """What a flat row of an answer holds, for CSV and Parquet; lists and maps become JSON."""
+    mistake_columns: ClassVar[Columns]
+    """What `mistake` tells, beside the place and the length."""
+    layouts: ClassVar[tuple[Layout, ...]]
+    """How a record may be written."""
+
+    @classmethod
+    def layouts_for(cls, options: Mapping[str, Any]) -> tuple[Layout, ...]:
+        """How a record may be written under the task's options, which `from_records` takes, too."""
+        return cls.layouts
+
+    @property
+    def own_layouts(self) -> tuple[Layout, ...]:
+        """How a record may be written for this task, whose labels are known."""
+        return self.layouts
 
     @property
     @abstractmethod
@@ -158,25 +199,73 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
 
     @classmethod
     @abstractmethod
-    def from_records(cls, records: Iterable[Record], options: Mapping[str, Any]) -> Task[AnswerT, EncodingT]:
-        """The task of labelled records: their label set and what follows from it."""
+    def from_records(
+        cls, records: Iterable[Record], options: Mapping[str, Any], known: Task[Any, Any] | None = None
+    ) -> Task[AnswerT, EncodingT]:
+        """The task of labelled records: their label set and what follows from it.
+
+        Args:
+            records: labelled; they are read once.
+            options: settings of this kind of task, such as `problem_type`.
+            known: the task of the model to begin with, where it is of this kind: the order of its labels is kept where
+                the records have the same ones.
+
+        Raises:
+            NysformerError: records that no model can be trained on.
+        """
 
     @classmethod
     @abstractmethod
-    def from_config(cls, config: NystromformerConfig) -> Task[AnswerT, EncodingT]:
+    def from_config(
+        cls, config: NystromformerConfig, tokenizer: PreTrainedTokenizerBase | None = None
+    ) -> Task[AnswerT, EncodingT]:
         """The task that a trained model was trained for."""
 
     def config_fields(self) -> dict[str, Any]:
-        """What a model of this task writes into its configuration."""
+        """What a model of this task writes into its configuration. A head is kept where these are the same."""
         return {}
+
+    def prepare(self, model: NystromformerPreTrainedModel) -> None:
+        """Begin with a new head: change its fresh weights where the labels ask for it."""
+
+    def learning_rate_scales(self) -> Mapping[str, float]:
+        """Factors on the learning rate, by parameter name."""
+        return {}
+
+    def loss_function(self, records: Iterable[Record], *, balanced: bool) -> LossFunction | None:
+        """The training loss; None for the model's own.
+
+        Args:
+            records: of the training; they are read at most once.
+            balanced: whether rare classes weigh more.
+
+        Raises:
+            NysformerError: `balanced`, and the task has no classes.
+        """
+        if balanced:
+            raise NysformerError(f"class_weights: {self.name} has no classes to weigh; leave it out")
+        return None
+
+    def categories(self, record: Record) -> Sequence[str]:
+        """What a labelled record counts as in tables of the documents: its labels, for example."""
+        return ()
+
+    @property
+    def label_names(self) -> Sequence[str]:
+        """All that `categories` may give, in the order of the model's outputs."""
+        return ()
+
+    def remarks(self, metrics: Mapping[str, Any]) -> list[str]:
+        """What the averages hide, a sentence each."""
+        return []
+
+    def limits(self) -> list[str]:
+        """What a model of this task cannot do, a sentence each, for its card."""
+        return []
 
     @abstractmethod
     def texts(self, record: Record) -> list[str]:
-        """The record's texts that are tokenized, the document first.
-
-        Raises:
-            NysformerError: a column that is missing or unusable, with its place.
-        """
+        """The record's texts that are tokenized, the document first."""
 
     @abstractmethod
     def encode(
@@ -192,7 +281,7 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
             labelled: whether targets are wanted.
 
         Raises:
-            NysformerError: a label or column that is unusable, with its place.
+            NysformerError: a target that does not suit the document, with its place.
         """
 
     def collate(
@@ -233,3 +322,40 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
     @abstractmethod
     def measure(self) -> Measure:
         """An empty measure of this task."""
+
+    @abstractmethod
+    def mistake(self, record: Record, answer: AnswerT) -> dict[str, Any] | None:
+        """What went wrong with a labelled record, with `mistake_columns`; None where the answer is right."""
+
+    def flat_columns(self, *, top_k: int | None = None) -> Columns:
+        """The columns of `flat`.
+
+        Raises:
+            NysformerError: `top_k`, and the answers have no ranked labels.
+        """
+        if top_k is not None:
+            raise NysformerError(f"top_k: answers of {self.name} have no ranked labels; leave it out")
+        return self.answer_columns
+
+    def flat(self, answer: AnswerT, *, top_k: int | None = None) -> dict[str, Any]:
+        """The answer as cells of `flat_columns`."""
+        return {name: _rounded(value) for name, value in answer.fields(top_k=top_k).items()}
+
+
+def place_of(record: Record, encoding: Encoding) -> dict[str, Any]:
+    """What every answer says of its record, as arguments of its class."""
+    return {
+        "source": record.source,
+        "line": record.line,
+        "length": encoding.length,
+        "truncated": encoding.truncated,
+        "unknown": encoding.unknown,
+        "columns": record.columns,
+    }
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Along the last axis, in float32."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: NDArray[np.float32] = shifted / shifted.sum(axis=-1, keepdims=True)
+    return shares

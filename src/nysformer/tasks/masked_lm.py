@@ -14,13 +14,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.framing import Encoder, Tokens
+from nysformer.data.reading import Column, Layout
 from nysformer.data.records import Record
+from nysformer.data.tables import Columns
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForMaskedLM
 from nysformer.models.losses import IGNORED
-from nysformer.tasks.base import Answer, Column, Encoding, Example, Metric, Task
+from nysformer.tasks.base import Answer, Encoding, Example, Metric, Task
 from nysformer.tasks.pieces import cut, tokens_read
 from nysformer.tasks.reading import Reading
 
@@ -60,8 +63,10 @@ class MaskedLM(Task[Answer, Encoding]):
     name = "masked-lm"
     pipeline_tag = "fill-mask"
     model_class = NystromformerForMaskedLM
-    columns = (Column("text", "the document"),)
+    layouts = (Layout(Column("text", "the document")),)
     targets_per_token: ClassVar[bool] = True
+    answer_columns: ClassVar[Columns] = {}
+    mistake_columns: ClassVar[Columns] = {}
 
     def __init__(self, masking: MaskingOptions) -> None:
         self.masking = masking
@@ -75,11 +80,13 @@ class MaskedLM(Task[Answer, Encoding]):
         )
 
     @classmethod
-    def from_records(cls, records: Iterable[Record], options: Mapping[str, Any]) -> MaskedLM:
+    def from_records(
+        cls, records: Iterable[Record], options: Mapping[str, Any], known: Task[Any, Any] | None = None
+    ) -> MaskedLM:
         return cls(MaskingOptions(**options))
 
     @classmethod
-    def from_config(cls, config: NystromformerConfig) -> MaskedLM:
+    def from_config(cls, config: NystromformerConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> MaskedLM:
         raise NysformerError("masked-lm: a masked language model is trained and evaluated, it gives no answers")
 
     def texts(self, record: Record) -> list[str]:
@@ -150,6 +157,9 @@ class MaskedLM(Task[Answer, Encoding]):
 
     def decode(self, record: Record, encoding: Encoding, outputs: Sequence[Any]) -> Answer:
         raise NysformerError("masked-lm: a masked language model gives no answers; fine-tune it for a task first")
+
+    def mistake(self, record: Record, answer: Answer) -> dict[str, Any] | None:
+        return None
 
     def measure(self) -> MaskedMeasure:
         return MaskedMeasure()

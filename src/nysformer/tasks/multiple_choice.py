@@ -7,25 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.framing import Encoder, Tokens
+from nysformer.data.labels import UnusableLabel, normal_label
+from nysformer.data.reading import Column, Layout
 from nysformer.data.records import Record
+from nysformer.data.tables import Columns
+from nysformer.data.values import UnusableValue, text_list
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForMultipleChoice
-from nysformer.tasks.base import Answer, Column, Encoding, Example, Metric, Task
+from nysformer.tasks.base import Answer, Encoding, Example, Metric, Task, place_of, softmax
 from nysformer.tasks.pieces import cut, tokens_read
 from nysformer.tasks.reading import Reading
 
 __all__ = ["Choice", "MultipleChoice"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Choice(Answer):
     """The choice for one record: its text, its index from 0, and the probability of each choice, in their order."""
 
@@ -33,8 +38,25 @@ class Choice(Answer):
     index: int
     probabilities: tuple[float, ...]
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self, *, top_k: int | None = None) -> dict[str, Any]:
         return {"choice": self.choice, "index": self.index, "probabilities": list(self.probabilities)}
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    choices = text_list(value)
+    if len(choices) < 2:
+        raise UnusableValue(f"a list of length {len(choices)}; give two or more texts")
+    blank = next((number for number, choice in enumerate(choices, start=1) if not choice.strip()), None)
+    if blank is not None:
+        raise UnusableValue(f"item {blank} is empty; give two or more texts")
+    return choices
+
+
+def _index(value: object) -> int:
+    name = normal_label(value)
+    if not name.isdecimal():
+        raise UnusableLabel(f"the label {value!r} is not the index of a choice, 0 or more")
+    return int(name)
 
 
 class MultipleChoice(Task[Choice, Encoding]):
@@ -43,18 +65,24 @@ class MultipleChoice(Task[Choice, Encoding]):
     name = "multiple-choice"
     pipeline_tag = "multiple-choice"
     model_class = NystromformerForMultipleChoice
-    columns = (
-        Column("context", "the document"),
-        Column("choices", "list of texts, at least two"),
-        Column("label", "index of the right choice, from 0", only_labelled=True),
+    layouts = (
+        Layout(
+            Column("context", "the document"),
+            Column("label", "index of the right choice, from 0", parse=_index),
+            (Column("choices", "list of texts, at least two", parse=_texts, nested=True),),
+        ),
     )
+    answer_columns: ClassVar[Columns] = {"choice": "text", "index": "whole", "probabilities": "text"}
+    mistake_columns: ClassVar[Columns] = {"label": "text", "predicted": "text", "probability": "number"}
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         return (Metric("accuracy", "accuracy"), Metric("loss", "loss", greater_is_better=False))
 
     @classmethod
-    def from_records(cls, records: Iterable[Record], options: Mapping[str, Any]) -> MultipleChoice:
+    def from_records(
+        cls, records: Iterable[Record], options: Mapping[str, Any], known: Task[Any, Any] | None = None
+    ) -> MultipleChoice:
         first: tuple[int, str] | None = None
         for record in records:
             count = len(_choices(record))
@@ -66,14 +94,13 @@ class MultipleChoice(Task[Choice, Encoding]):
         return cls()
 
     @classmethod
-    def from_config(cls, config: NystromformerConfig) -> MultipleChoice:
+    def from_config(
+        cls, config: NystromformerConfig, tokenizer: PreTrainedTokenizerBase | None = None
+    ) -> MultipleChoice:
         return cls()
 
     def texts(self, record: Record) -> list[str]:
-        context = record.columns.get("context")
-        if not isinstance(context, str) or not context.strip():
-            raise NysformerError(f"{record.place}: 'context' is empty or not text; fix or remove the document")
-        return [context, *_choices(record)]
+        return [record.text, *_choices(record)]
 
     def encode(
         self, record: Record, tokens: Sequence[Tokens], encoder: Encoder, reading: Reading, *, labelled: bool
@@ -82,7 +109,7 @@ class MultipleChoice(Task[Choice, Encoding]):
         frames = [encoder.frame(choice.ids, document_first=True) for choice in choices]
         longest = max(frames, key=len)
         # Every choice is read with the same parts of the document.
-        pieces = cut(self.texts(record)[0], document, longest, reading, encoder.max_length)
+        pieces = cut(record.text, document, longest, reading, encoder.max_length)
         targets = {"labels": _label(record, len(choices))} if labelled else {}
         examples = []
         for piece in pieces:
@@ -124,14 +151,10 @@ class MultipleChoice(Task[Choice, Encoding]):
         return [row[: len(example.input_ids)] for row, example in zip(rows, examples, strict=True)]
 
     def decode(self, record: Record, encoding: Encoding, outputs: Sequence[NDArray[np.float32]]) -> Choice:
-        probabilities = _softmax(np.mean(outputs, axis=0))
+        probabilities = softmax(np.mean(outputs, axis=0))
         index = int(probabilities.argmax())
         return Choice(
-            source=record.source,
-            line=record.line,
-            length=encoding.length,
-            truncated=encoding.truncated,
-            unknown=encoding.unknown,
+            **place_of(record, encoding),
             choice=_choices(record)[index],
             index=index,
             probabilities=tuple(probabilities.tolist()),
@@ -139,6 +162,13 @@ class MultipleChoice(Task[Choice, Encoding]):
 
     def measure(self) -> ChoiceMeasure:
         return ChoiceMeasure()
+
+    def mistake(self, record: Record, answer: Choice) -> dict[str, Any] | None:
+        label = _label(record, len(answer.probabilities))
+        if answer.index == label:
+            return None
+        share = round(answer.probabilities[answer.index], 6)
+        return {"label": _choices(record)[label], "predicted": answer.choice, "probability": share}
 
 
 class ChoiceMeasure:
@@ -159,32 +189,16 @@ class ChoiceMeasure:
         return {"documents": self.documents, "accuracy": self.right / count, "loss": self.loss / count}
 
 
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    shifted = np.exp(logits - logits.max())
-    return shifted / shifted.sum()
-
-
-def _choices(record: Record) -> list[str]:
-    choices = record.columns.get("choices")
-    if (
-        not isinstance(choices, (list, tuple))
-        or len(choices) < 2
-        or not all(isinstance(choice, str) and choice.strip() for choice in choices)
-    ):
-        raise NysformerError(
-            f"{record.place}: 'choices' is not a list of two or more texts; fix or remove the document"
-        )
-    return list(choices)
+def _choices(record: Record) -> tuple[str, ...]:
+    choices: tuple[str, ...] = record.values["choices"]
+    return choices
 
 
 def _label(record: Record, count: int) -> int:
-    try:
-        label = int(record.label)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        label = -1
-    if not 0 <= label < count:
+    label: int | None = record.label
+    if label is None or not 0 <= label < count:
         raise NysformerError(
-            f"{record.place}: the label {record.label!r} is not the index of a choice, 0 to {count - 1}; fix or remove "
-            "the document"
+            f"{record.place}: the label {label!r} is not the index of a choice, 0 to {count - 1}; fix or remove the "
+            "document"
         )
     return label

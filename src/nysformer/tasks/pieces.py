@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nysformer.data.framing import Frame, Tokens
 from nysformer.errors import NysformerError
-from nysformer.tasks.reading import Range, Reading, choose_pieces
+from nysformer.tasks.reading import Range, Reading, central_ranges, choose_pieces
 
 __all__ = ["Piece", "cut", "merge", "tokens_read"]
 
@@ -64,24 +64,27 @@ def cut(text: str, tokens: Tokens, frame: Frame, reading: Reading, longest: int)
     room = window - len(frame)
     if room < 1:
         raise NysformerError(
-            f"window: {window} tokens leave no room beside {len(frame)} others (special tokens and what is asked); "
+            f"max_length: {window} tokens leave no room beside {len(frame)} others (special tokens and what is asked); "
             "give more"
         )
-    chosen = choose_pieces(text, tokens.offsets, room, reading.strategy, overlap=reading.overlap)
+    if reading.strategy == "key-sentences" and len(tokens.ids) > room:
+        chosen = [central_ranges(text, tokens.offsets, room)]
+    else:
+        chosen = choose_pieces(len(tokens.ids), room, reading.strategy, overlap=reading.overlap)
     return [_piece(tokens.ids, ranges, frame) for ranges in chosen]
 
 
 def _piece(ids: Sequence[int], ranges: list[Range], frame: Frame) -> Piece:
     inside = [token for start, end in ranges for token in ids[start:end]]
-    types = [*frame.prefix_types, *([frame.inner_type] * len(inside)), *frame.suffix_types]
-    return Piece(
-        [*frame.prefix, *inside, *frame.suffix], types if any(types) else None, ranges, start=len(frame.prefix)
-    )
+    input_ids, types = frame.around(inside)
+    return Piece(input_ids, types if any(types) else None, ranges, start=len(frame.prefix))
 
 
 def tokens_read(pieces: Sequence[Piece]) -> int:
     """How many of the document's tokens one of the pieces reads."""
-    return len({token for piece in pieces for token in piece.tokens.tolist()})
+    if len(pieces) == 1:
+        return sum(end - start for start, end in pieces[0].ranges)
+    return len(np.unique(np.concatenate([piece.tokens for piece in pieces])))
 
 
 def merge(

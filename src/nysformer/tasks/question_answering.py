@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.framing import Encoder, Tokens
+from nysformer.data.reading import Column, Layout
 from nysformer.data.records import Record
+from nysformer.data.tables import Columns
+from nysformer.data.values import UnusableValue, text_value, type_of, whole_number
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForQuestionAnswering
 from nysformer.tasks.alignment import tight_offsets
-from nysformer.tasks.base import Answer, Column, Encoding, Example, Metric, Task
+from nysformer.tasks.base import Answer, Encoding, Example, Metric, Task, place_of
 from nysformer.tasks.pieces import Piece, cut, merge, tokens_read
 from nysformer.tasks.reading import Range, Reading
 
@@ -29,7 +33,7 @@ MAX_ANSWER_TOKENS = 64
 """No answer is longer; gold answers that are longer are still trained on."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class TextAnswer(Answer):
     """The answer to one question.
 
@@ -44,7 +48,7 @@ class TextAnswer(Answer):
     end: int | None
     score: float
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self, *, top_k: int | None = None) -> dict[str, Any]:
         return {"answer": self.answer, "start": self.start, "end": self.end, "score": self.score}
 
 
@@ -57,17 +61,62 @@ class ContextEncoding(Encoding):
     offsets: list[Range]
 
 
+def _answers(value: object) -> tuple[tuple[int, int, str], ...]:
+    """SQuAD's answers as ranges of characters with their text, from its object of lists or from a list of objects."""
+    if isinstance(value, Mapping) and isinstance(value.get("text"), str):
+        value = [value]
+    try:
+        if isinstance(value, Mapping):
+            pairs = list(zip(value["text"], value["answer_start"], strict=True))
+        else:
+            pairs = [(answer["text"], answer["answer_start"]) for answer in value]  # type: ignore[attr-defined]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnusableValue(
+            'not {"text": [...], "answer_start": [...]}, two lists of one length, nor a list of such objects'
+        ) from error
+    ranges = []
+    for text, start in pairs:
+        text_value(text)
+        first = whole_number(start)
+        ranges.append((first, first + len(text), text))
+    return tuple(ranges)
+
+
+def _span(value: object) -> tuple[tuple[int, int, None], ...]:
+    """A range of characters, in the form of `_answers`."""
+    if value is None:
+        return ()
+    ends = (value.get("start"), value.get("end")) if isinstance(value, Mapping) else value
+    if not isinstance(ends, list | tuple) or len(ends) != 2:
+        raise UnusableValue(f'of type {type_of(value)}; give [3, 9], {{"start": 3, "end": 9}} or null')
+    return ((whole_number(ends[0]), whole_number(ends[1]), None),)
+
+
+_QUESTION = Column("question", "the question", parse=text_value)
+
+
 class QuestionAnswering(Task[TextAnswer, ContextEncoding]):
     """Extract answers from documents."""
 
     name = "question-answering"
     pipeline_tag = "question-answering"
     model_class = NystromformerForQuestionAnswering
-    columns = (
-        Column("question", "the question"),
-        Column("context", "the document"),
-        Column("answers", '{"text": [...], "answer_start": [...]}; empty lists: no answer', only_labelled=True),
+    layouts = (
+        Layout(
+            Column("context", "the document"),
+            Column(
+                "answers", '{"text": [...], "answer_start": [...]}; empty lists: no answer', parse=_answers, nested=True
+            ),
+            (_QUESTION,),
+        ),
+        Layout(
+            Column("text", "the document"),
+            Column("span", "[start, end] of the answer, end excluded; null: no answer", parse=_span, nested=True),
+            (_QUESTION,),
+        ),
     )
+    answer_columns: ClassVar[Columns] = {"answer": "text", "start": "whole", "end": "whole", "score": "number"}
+    mistake_columns: ClassVar[Columns] = {"question": "text", "answers": "text", "predicted": "text"}
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -78,25 +127,29 @@ class QuestionAnswering(Task[TextAnswer, ContextEncoding]):
         )
 
     @classmethod
-    def from_records(cls, records: Iterable[Record], options: Mapping[str, Any]) -> QuestionAnswering:
+    def from_records(
+        cls, records: Iterable[Record], options: Mapping[str, Any], known: Task[Any, Any] | None = None
+    ) -> QuestionAnswering:
         return cls()
 
     @classmethod
-    def from_config(cls, config: NystromformerConfig) -> QuestionAnswering:
+    def from_config(
+        cls, config: NystromformerConfig, tokenizer: PreTrainedTokenizerBase | None = None
+    ) -> QuestionAnswering:
         return cls()
 
     def texts(self, record: Record) -> list[str]:
-        return [_text(record, "context"), _text(record, "question")]
+        return [record.text, record.values["question"]]
 
     def encode(
         self, record: Record, tokens: Sequence[Tokens], encoder: Encoder, reading: Reading, *, labelled: bool
     ) -> ContextEncoding:
-        context = _text(record, "context")
+        context = record.text
         document, asked = tokens
         offsets = tight_offsets(context, document.offsets)
         frame = encoder.frame(asked.ids)
         pieces = cut(context, document, frame, reading, encoder.max_length)
-        gold = _gold(record, context) if labelled else []
+        gold = _gold(record) if labelled else []
         return ContextEncoding(
             examples=[
                 Example(
@@ -125,26 +178,32 @@ class QuestionAnswering(Task[TextAnswer, ContextEncoding]):
         none = min(float(output[0].sum()) for output in outputs)
         span = best_span(logits[:, 0], logits[:, 1], visible)
         score = -np.inf if span is None else span[2] - none
-        common = {
-            "source": record.source,
-            "line": record.line,
-            "length": encoding.length,
-            "truncated": encoding.truncated,
-            "unknown": encoding.unknown,
-        }
         if span is None or score <= 0:
-            return TextAnswer(answer="", start=None, end=None, score=float(score), **common)  # type: ignore[arg-type]
+            return TextAnswer(**place_of(record, encoding), answer="", start=None, end=None, score=float(score))
         start, end = encoding.offsets[span[0]][0], encoding.offsets[span[1]][1]
         return TextAnswer(
+            **place_of(record, encoding),
             answer=encoding.context[start:end],
             start=start,
             end=end,
             score=float(score),
-            **common,  # type: ignore[arg-type]
         )
 
     def measure(self) -> AnswerMeasure:
         return AnswerMeasure()
+
+    def categories(self, record: Record) -> Sequence[str]:
+        return ["answer" if _gold(record) else "no answer"]
+
+    @property
+    def label_names(self) -> Sequence[str]:
+        return ["answer", "no answer"]
+
+    def mistake(self, record: Record, answer: TextAnswer) -> dict[str, Any] | None:
+        texts = [record.text[start:end] for start, end in _gold(record)]
+        if answer.answer in (texts or [""]):
+            return None
+        return {"question": record.values["question"], "answers": texts, "predicted": answer.answer}
 
 
 def best_span(
@@ -189,7 +248,7 @@ class AnswerMeasure:
     def add(
         self, record: Record, encoding: ContextEncoding, outputs: Sequence[NDArray[np.float32]], answer: TextAnswer
     ) -> None:
-        gold = [encoding.context[start:end] for start, end in _gold(record, encoding.context)]
+        gold = [encoding.context[start:end] for start, end in _gold(record)]
         texts = gold or [""]
         self.squad.update(
             [{"id": "", "prediction_text": answer.answer}],
@@ -220,27 +279,20 @@ def _targets(piece: Piece, offsets: Sequence[Range], gold: Sequence[Range]) -> d
     return {"start_positions": 0, "end_positions": 0}
 
 
-def _text(record: Record, column: str) -> str:
-    value = record.columns.get(column)
-    if not isinstance(value, str) or not value.strip():
-        raise NysformerError(f"{record.place}: {column!r} is empty or not text; fix or remove the document")
-    return value
-
-
-def _gold(record: Record, context: str) -> list[Range]:
+def _gold(record: Record) -> list[Range]:
     """Characters of the gold answers."""
-    answers = record.columns.get("answers")
-    try:
-        texts, starts = answers["text"], answers["answer_start"]  # type: ignore[index]
-        ranges = [(int(start), int(start) + len(text)) for text, start in zip(texts, starts, strict=True)]
-    except (KeyError, TypeError, ValueError) as error:
-        raise NysformerError(
-            f'{record.place}: answers are {{"text": [...], "answer_start": [...]}}; fix or remove the document'
-        ) from error
-    for (start, end), text in zip(ranges, texts, strict=True):
-        if context[start:end] != text or not text:
+    context = record.text
+    if record.label is None:
+        raise NysformerError(f"{record.place}: no answers; label or remove the document")
+    for start, end, text in record.label:
+        if text is None and not 0 <= start < end <= len(context):
+            raise NysformerError(
+                f"{record.place}: the span {start} to {end} is empty or outside the text of {len(context)} characters; "
+                "fix or remove the document"
+            )
+        if text is not None and (context[start:end] != text or start < 0):
             raise NysformerError(
                 f"{record.place}: the answer {text!r} does not stand at character {start} of the context; fix or "
                 "remove the document"
             )
-    return ranges
+    return [(start, end) for start, end, _ in record.label]

@@ -3,10 +3,12 @@
 A piece is what one forward pass reads: token ranges of the document in their order, special tokens not counted.
 """
 
+from __future__ import annotations
+
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -58,18 +60,23 @@ class Reading:
         if not 0 <= self.overlap < 1:
             raise NysformerError(f"overlap: {self.overlap} is not a share from 0 to below 1")
 
+    def on_side(self, truncation_side: str) -> Reading:
+        """The same for a tokenizer that cuts on that side: "whole" keeps a long document's end where that is the left.
 
-def choose_pieces(
-    text: str, offsets: Sequence[Range], room: int, strategy: Strategy, *, overlap: float = 0.25
-) -> list[list[Range]]:
-    """Choose the token ranges that are read.
+        Example:
+            >>> Reading().on_side("left").strategy
+            'tail'
+        """
+        return replace(self, strategy="tail") if self.strategy == "whole" and truncation_side == "left" else self
+
+
+def choose_pieces(count: int, room: int, strategy: Strategy, *, overlap: float = 0.25) -> list[list[Range]]:
+    """Choose the token ranges that are read, by every strategy but "key-sentences".
 
     Args:
-        text: the document.
-        offsets: each token's characters in `text`; n tokens, special ones not among them.
+        count: tokens of the document, special ones not among them.
         room: tokens per piece, at least 1.
-        strategy: see `Reading`. "whole" and "head" both read the first `room` tokens.
-        overlap: see `Reading`.
+        strategy, overlap: see `Reading`.
 
     Returns:
         The pieces, at least one. The ranges of a piece are ordered and disjoint and hold at most `room` tokens; a
@@ -77,13 +84,11 @@ def choose_pieces(
         last one ends with the document.
 
     Example:
-        >>> offsets = [(i, i + 1) for i in range(10)]
-        >>> choose_pieces("abcdefghij", offsets, 4, "head+tail")
+        >>> choose_pieces(10, 4, "head+tail")
         [[(0, 2), (8, 10)]]
-        >>> choose_pieces("abcdefghij", offsets, 4, "windows", overlap=0.25)
+        >>> choose_pieces(10, 4, "windows", overlap=0.25)
         [[(0, 4)], [(3, 7)], [(6, 10)]]
     """
-    count = len(offsets)
     if count <= room:
         return [[(0, count)]]
     if strategy == "tail":
@@ -95,8 +100,6 @@ def choose_pieces(
         step = max(1, room - int(room * overlap))
         starts = [*range(0, count - room, step), count - room]
         return [[(start, start + room)] for start in starts]
-    if strategy == "key-sentences":
-        return [central_ranges(text, offsets, room)]
     return [[(0, room)]]
 
 
@@ -107,7 +110,9 @@ def central_ranges(text: str, offsets: Sequence[Range], room: int) -> list[Range
     is linear in their number. Sentences are taken by score while they fit.
 
     Args:
-        text, offsets, room: as in `choose_pieces`; more than `room` tokens.
+        text: the document.
+        offsets: each token's characters in `text`; n tokens, special ones not among them.
+        room: tokens to choose, fewer than n.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 

@@ -13,9 +13,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score
+from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.framing import Encoder, Tokens
+from nysformer.data.labels import normal_label
+from nysformer.data.reading import Column, Layout
 from nysformer.data.records import Record
+from nysformer.data.tables import Columns
+from nysformer.data.values import UnusableValue, type_of, whole_number
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForTokenClassification
 from nysformer.models.losses import IGNORED
@@ -27,7 +32,7 @@ from nysformer.tasks.alignment import (
     tags_of_spans,
     tight_offsets,
 )
-from nysformer.tasks.base import Answer, Column, Encoding, Example, Metric, Task
+from nysformer.tasks.base import Answer, Encoding, Example, Metric, Task, place_of, softmax
 from nysformer.tasks.pieces import Piece, cut, merge, tokens_read
 from nysformer.tasks.reading import Range, Reading
 
@@ -45,7 +50,7 @@ class Entity:
     probability: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Entities(Answer):
     """What was found in one document, in order.
 
@@ -57,7 +62,7 @@ class Entities(Answer):
     entities: tuple[Entity, ...]
     tags: tuple[str, ...] | None = None
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self, *, top_k: int | None = None) -> dict[str, Any]:
         return {
             "entities": [
                 {
@@ -96,6 +101,32 @@ class TokenEncoding(Encoding):
     tags: list[str] | None
 
 
+def _tags(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise UnusableValue(f"of type {type_of(value)}, not a list of tags, one per word")
+    for number, tag in enumerate(value, start=1):
+        if isinstance(tag, bool) or not isinstance(tag, str | int) or not str(tag).strip():
+            raise UnusableValue(f"item {number} ({tag!r}) is no tag; tags are texts or whole numbers")
+    return tuple(str(tag).strip() for tag in value)
+
+
+def _spans(value: object) -> tuple[Span, ...]:
+    """Spans from a list of objects, or of [start, end, label], or from an object of lists."""
+    try:
+        if isinstance(value, Mapping):
+            rows = list(zip(value["start"], value["end"], value["label"], strict=True))
+        else:
+            rows = [
+                (span["start"], span["end"], span["label"]) if isinstance(span, Mapping) else tuple(span)
+                for span in value  # type: ignore[attr-defined]
+            ]
+        spans = [Span(whole_number(start), whole_number(end), normal_label(label)) for start, end, label in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f" ({error})" if isinstance(error, UnusableValue) else ""
+        raise UnusableValue(f'not a list of {{"start": 3, "end": 9, "label": "NAME"}}{reason}') from error
+    return tuple(spans)
+
+
 class TokenClassification(Task[Entities, TokenEncoding]):
     """Tag the tokens of documents.
 
@@ -106,13 +137,19 @@ class TokenClassification(Task[Entities, TokenEncoding]):
     name = "token-classification"
     pipeline_tag = "token-classification"
     model_class = NystromformerForTokenClassification
-    columns = (
-        Column("tokens", "list of words; or `text` in their place"),
-        Column("tags", "list of tags, one per word (IOB2 for entities)", only_labelled=True),
-        Column("text", "the document, with `spans` in place of tokens and tags"),
-        Column("spans", 'list of {"start", "end", "label"}, in characters of `text`', only_labelled=True),
+    layouts = (
+        Layout(
+            Column("tokens", "list of words", nested=True),
+            Column("tags", "list of tags, one per word (IOB2 for entities)", parse=_tags, nested=True),
+        ),
+        Layout(
+            Column("text", "the document, in place of tokens"),
+            Column("spans", 'list of {"start", "end", "label"}, in characters of `text`', parse=_spans, nested=True),
+        ),
     )
     targets_per_token: ClassVar[bool] = True
+    answer_columns: ClassVar[Columns] = {"entities": "text", "tags": "text"}
+    mistake_columns: ClassVar[Columns] = {"missed": "text", "spurious": "text", "wrong": "text"}
 
     def __init__(self, tags: Sequence[str]) -> None:
         self.tags = list(tags)
@@ -134,36 +171,41 @@ class TokenClassification(Task[Entities, TokenEncoding]):
         return (*entity_metrics, *tag_metrics, Metric("loss", "loss", greater_is_better=False))
 
     @classmethod
-    def from_records(cls, records: Iterable[Record], options: Mapping[str, Any]) -> TokenClassification:
+    def from_records(
+        cls, records: Iterable[Record], options: Mapping[str, Any], known: Task[Any, Any] | None = None
+    ) -> TokenClassification:
         found: set[str] = set()
         for record in records:
-            if (spans := _spans(record)) is not None:
-                found.update(f"{prefix}-{span.label}" for span in spans for prefix in "BI")
-                found.add("O")
+            if record.words is not None:
+                found.update(record.label)
             else:
-                found.update(_list(record, "tags"))
+                found.update(f"{prefix}-{label}" for _, _, label in record.label for prefix in "BI")
+                found.add("O")
         if len(found) < 2:
             raise NysformerError("tags: the documents have fewer than two; give documents with tags or spans")
+        if isinstance(known, TokenClassification) and set(known.tags) == found:
+            return cls(known.tags)
         return cls(sorted(found))
 
     @classmethod
-    def from_config(cls, config: NystromformerConfig) -> TokenClassification:
+    def from_config(
+        cls, config: NystromformerConfig, tokenizer: PreTrainedTokenizerBase | None = None
+    ) -> TokenClassification:
         return cls([str(config.id2label[index]) for index in range(config.num_labels)])
 
     def config_fields(self) -> dict[str, Any]:
         return {"id2label": dict(enumerate(self.tags)), "label2id": dict(self._index)}
 
     def texts(self, record: Record) -> list[str]:
-        return [_document(record)[0]]
+        return [record.text]
 
     def encode(
         self, record: Record, tokens: Sequence[Tokens], encoder: Encoder, reading: Reading, *, labelled: bool
     ) -> TokenEncoding:
         (document,) = tokens
-        text, words = _document(record)
-        as_words = words is not None
+        text, as_words = record.text, record.words is not None
         offsets = tight_offsets(text, document.offsets)
-        units = offsets if words is None else words
+        units = offsets if record.words is None else _places(record.words)
         firsts: list[int | None] = (
             first_tokens(units, offsets) if as_words else [i if a < b else None for i, (a, b) in enumerate(offsets)]
         )
@@ -196,14 +238,14 @@ class TokenClassification(Task[Entities, TokenEncoding]):
         )
 
     def _true_tags(self, record: Record, text: str, units: list[Range], as_words: bool) -> list[str]:
+        if record.label is None:
+            raise NysformerError(f"{record.place}: no tags and no spans; label or remove the document")
         if as_words:
-            tags = _list(record, "tags")
+            tags = list(record.label)
             if len(tags) != len(units):
                 raise NysformerError(f"{record.place}: {len(units)} tokens but {len(tags)} tags; give one per token")
             return tags
-        spans = _spans(record)
-        if spans is None:
-            raise NysformerError(f"{record.place}: no tags and no spans; label or remove the document")
+        spans = [Span(*span) for span in record.label]
         check_spans(spans, text, record.place)
         return tags_of_spans(spans, units)
 
@@ -226,11 +268,7 @@ class TokenClassification(Task[Entities, TokenEncoding]):
                 text = encoding.text[span.start : span.end]
                 entities.append(Entity(span.label, text, span.start, span.end, share))
         return Entities(
-            source=record.source,
-            line=record.line,
-            length=encoding.length,
-            truncated=encoding.truncated,
-            unknown=encoding.unknown,
+            **place_of(record, encoding),
             entities=tuple(entities),
             tags=tuple(tags) if encoding.as_words else None,
         )
@@ -240,11 +278,37 @@ class TokenClassification(Task[Entities, TokenEncoding]):
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """(n, C) probabilities of all tokens, windows averaged, and (n,) whether a token was read."""
         logits, read = merge(encoding.pieces, outputs, len(encoding.offsets))
-        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return shifted / shifted.sum(axis=1, keepdims=True), read
+        return softmax(logits), read
 
     def measure(self) -> TagMeasure:
         return TagMeasure(self)
+
+    def categories(self, record: Record) -> Sequence[str]:
+        """The labels of the spans, or the tags, that the record has, each once."""
+        return sorted(set(record.label) if record.words is not None else {label for _, _, label in record.label})
+
+    @property
+    def label_names(self) -> Sequence[str]:
+        return sorted({tag[2:] for tag in self.tags if tag[1:2] == "-"}) if self.has_entities else self.tags
+
+    def mistake(self, record: Record, answer: Entities) -> dict[str, Any] | None:
+        """Entities that were missed and that are none, or, where tags are no entities, the words that got another."""
+        if not self.has_entities:
+            pairs = zip(record.label, answer.tags or (), strict=True)
+            wrong = [
+                {"token": place, "tag": tag, "predicted": got} for place, (tag, got) in enumerate(pairs) if tag != got
+            ]
+            return {"missed": None, "spurious": None, "wrong": wrong} if wrong else None
+        words = record.words
+        true = set(map(Span._make, record.label) if words is None else spans_of_tags(record.label, _places(words)))
+        found = {Span(entity.start, entity.end, entity.label) for entity in answer.entities}
+        if true == found:
+            return None
+
+        def listed(spans: set[Span]) -> list[dict[str, Any]]:
+            return [{**span._asdict(), "text": record.text[span.start : span.end]} for span in sorted(spans)]
+
+        return {"missed": listed(true - found), "spurious": listed(found - true), "wrong": None}
 
 
 class TagMeasure:
@@ -304,36 +368,10 @@ class TagMeasure:
         return {**row("micro avg"), "per_class": {name: row(name) for name in sorted(labels)}}
 
 
-def _document(record: Record) -> tuple[str, list[Range] | None]:
-    """The text, and where its words stand if it came as words."""
-    if record.columns.get("tokens") is None:
-        return record.text, None
-    return _joined(_list(record, "tokens"))
-
-
-def _list(record: Record, column: str) -> list[str]:
-    values = record.columns.get(column)
-    if not isinstance(values, (list, tuple)) or not all(isinstance(value, str) for value in values):
-        raise NysformerError(f"{record.place}: {column!r} is not a list of strings; fix or remove the document")
-    return list(values)
-
-
-def _spans(record: Record) -> list[Span] | None:
-    values = record.columns.get("spans")
-    if values is None:
-        return None
-    try:
-        return [Span(int(value["start"]), int(value["end"]), str(value["label"])) for value in values]  # type: ignore[attr-defined]
-    except (KeyError, TypeError, ValueError) as error:
-        raise NysformerError(
-            f'{record.place}: spans are a list of {{"start": 3, "end": 9, "label": "NAME"}}; fix or remove the document'
-        ) from error
-
-
-def _joined(words: Sequence[str]) -> tuple[str, list[Range]]:
-    """Words with blanks between, and where each stands."""
+def _places(words: Sequence[str]) -> list[Range]:
+    """Where each of the words stands in their text, which has a blank between two."""
     units, place = [], 0
     for word in words:
         units.append((place, place + len(word)))
         place += len(word) + 1
-    return " ".join(words), units
+    return units

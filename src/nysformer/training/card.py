@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from nysformer.checkpoints.card import write_card
-from nysformer.inference.weaknesses import zero_f1
 from nysformer.models import NystromformerConfig, NystromformerForSequenceClassification
+from nysformer.tasks.weaknesses import zero_f1
 
 __all__ = ["CARD", "write_run_card"]
 

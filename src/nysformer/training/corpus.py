@@ -105,7 +105,7 @@ def read_documents(options: FinetuneOptions, known: Sequence[str] = ()) -> Docum
         NysformerError: documents or labels are unusable.
     """
     logs = {"train": ReadLog()}
-    train = load_documents(options.train, options.reading(), log=logs["train"])
+    train = _read(options.train, options, logs["train"])
     labels = label_table(train)
     if len(labels) < 2:
         raise NysformerError(
@@ -117,8 +117,13 @@ def read_documents(options: FinetuneOptions, known: Sequence[str] = ()) -> Docum
     valid = None
     if options.valid:
         logs["valid"] = ReadLog()
-        valid = encode_labels(load_documents(options.valid, options.reading(), log=logs["valid"]), labels)
+        valid = encode_labels(_read(options.valid, options, logs["valid"]), labels)
     return Documents(encode_labels(train, labels), valid, labels, logs)
+
+
+def _read(sources: Sequence[str], options: FinetuneOptions, log: ReadLog) -> datasets.Dataset:
+    documents = load_documents(sources, options.reading(), labelled=True, log=log)
+    return documents.as_dataset(labelled=True, grouped=options.group_column is not None)
 
 
 def build_corpus(

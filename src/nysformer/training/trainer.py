@@ -13,9 +13,9 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from nysformer.data.batches import TokenBudgetBatchSampler
 from nysformer.errors import NysformerError
-from nysformer.inference.metrics import classification_metrics
 from nysformer.models import NystromformerPreTrainedModel
 from nysformer.runtime.precision import Precision, fast_copy
+from nysformer.tasks.metrics import classification_metrics
 from nysformer.training.schedule import Schedule
 
 __all__ = ["Evaluation", "TokenBudgetTrainer", "weighted_loss"]

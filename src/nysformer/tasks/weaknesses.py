@@ -12,7 +12,7 @@ def zero_f1(metrics: Mapping[str, Any]) -> str | None:
     """Say in one sentence which classes have F1 0, and which of them were never predicted at all.
 
     Args:
-        metrics: the result of `nysformer.inference.metrics.classification_metrics`.
+        metrics: the result of `nysformer.tasks.metrics.classification_metrics`.
 
     Returns:
         The sentence; None where every class that has documents has some F1.

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_f1_score
 
 from nysformer.errors import NysformerError
-from nysformer.inference.metrics import classification_metrics
+from nysformer.tasks.metrics import classification_metrics
 
 NAMES = ["a", "b", "c", "d"]
 

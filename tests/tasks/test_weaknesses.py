@@ -2,8 +2,8 @@
 
 import torch
 
-from nysformer.inference.metrics import classification_metrics
-from nysformer.inference.weaknesses import zero_f1
+from nysformer.tasks.metrics import classification_metrics
+from nysformer.tasks.weaknesses import zero_f1
 
 NAMES = ["a", "b", "c", "d"]
 
