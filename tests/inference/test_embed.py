@@ -147,6 +147,22 @@ def test_long_documents_are_read_in_windows_whose_states_are_merged(
             np.testing.assert_allclose(vector, merged[start:end].mean(axis=0), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, POSITIONS),
+        ({"softmax_max_length": 16}, 16),
+        ({"softmax_max_length": 16, "attention_mode": "softmax"}, POSITIONS),
+        ({"softmax_max_length": 16, "attention_mode": "nystrom"}, POSITIONS),
+        ({"softmax_max_length": 999}, POSITIONS),
+    ],
+)
+def test_a_converted_encoder_reads_as_many_tokens_as_it_was_trained_on(settings: dict[str, Any], expected: int) -> None:
+    model = make_model(**settings)
+    assert Embedder(model, letter_tokenizer()).max_length == expected
+    assert Embedder(model, letter_tokenizer(), max_length=60).max_length == 60
+
+
 def test_length_one_by_default(model: NystromformerModel) -> None:
     embedder = Embedder(model, letter_tokenizer())
     plain = Embedder(model, letter_tokenizer(), normalize=False)

@@ -74,7 +74,7 @@ def embed(
             min=1,
             metavar="TOKENS",
             help="Tokens to read at a time. A longer document is read in overlapping windows.",
-            show_default="as many as the model has positions",
+            show_default="as many as a converted encoder was trained on; else as the model has positions",
         ),
     ] = None,
     overlap: Annotated[

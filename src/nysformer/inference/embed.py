@@ -19,7 +19,7 @@ from nysformer.data.given import given_records
 from nysformer.data.records import Item, Record, RecordError
 from nysformer.errors import NysformerError
 from nysformer.inference.hidden import hidden_states
-from nysformer.inference.limits import checked_limits
+from nysformer.inference.limits import checked_limits, trained_length
 from nysformer.inference.runner import TOKENS_PER_BATCH, windows
 from nysformer.inference.sentence_folder import Pooling, read_sentence_folder
 from nysformer.models import NystromformerPreTrainedModel
@@ -83,7 +83,8 @@ class Embedder:
             "first": the first token's state.
         passages: see `nysformer.tasks.passages.Passages`. Special tokens are part of no passage.
         normalize: scale every vector to length 1.
-        max_length: tokens that the model reads at a time; None: as many as it has positions for.
+        max_length: tokens that the model reads at a time; None: as many as a converted encoder has been trained on
+            (`softmax_max_length`), any other has positions for. More is for one trained further at that length.
         overlap: the share of a window that the next one repeats, from 0 to below 1.
         tokens_per_batch: real tokens per batch; a longer window gets its own batch.
 
@@ -114,7 +115,9 @@ class Embedder:
     ) -> None:
         self.pooling, self.passages = _checked(pooling, passages)
         config = model.config
-        self.max_length, self.tokens_per_batch = checked_limits(config, tokenizer, max_length, tokens_per_batch)
+        self.max_length, self.tokens_per_batch = checked_limits(
+            config, tokenizer, trained_length(config) if max_length is None else max_length, tokens_per_batch
+        )
         self.reading = Reading(strategy="windows", overlap=overlap)
         self.normalize = normalize
         self.tokenizer = tokenizer

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig
 
-__all__ = ["checked_limits", "checked_numbers"]
+__all__ = ["checked_limits", "checked_numbers", "trained_length"]
 
 
 def checked_numbers(max_length: Any, tokens_per_batch: Any) -> tuple[int | None, int]:
@@ -51,6 +51,13 @@ def checked_limits(
             f"the tokenizer knows {len(tokenizer)} tokens, the model {config.vocab_size}; use the model's own one"
         )
     return positions if longest is None else longest, budget
+
+
+def trained_length(config: NystromformerConfig) -> int | None:
+    """Up to where a converted encoder keeps the numbers it was trained with; None where nothing is said of that."""
+    if config.resolved_attention_mode != "auto" or not config.softmax_max_length:
+        return None
+    return min(config.softmax_max_length, config.max_position_embeddings)
 
 
 def _whole(name: str, value: Any) -> int:
