@@ -19,9 +19,7 @@ __all__ = ["embed"]
 def embed(
     model: Annotated[
         Path,
-        typer.Option(
-            metavar="DIR", help="Model folder: an encoder, a model with any head, or a folder of sentence-transformers."
-        ),
+        typer.Option(metavar="DIR", help="Model folder: an encoder, a model with any head, or a sentence transformer."),
     ],
     output: Annotated[
         Path,
@@ -49,9 +47,9 @@ def embed(
     passages: Annotated[
         str,
         typer.Option(
-            metavar="none|sentences|TOKENS",
-            help="One vector per document, per sentence, or per passage of at most so many tokens. The whole document "
-            "is read first, so that a passage's vector knows its context.",
+            metavar="WHAT",
+            help="One vector per document (none), per sentence (sentences), or per passage of at most so many tokens "
+            "(a number). The document is read first, so that a passage's vector knows its context.",
         ),
     ] = "none",
     normalize: Annotated[bool, typer.Option(help="Scale vectors to length 1.")] = True,
