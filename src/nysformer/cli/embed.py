@@ -52,7 +52,9 @@ def embed(
             "(a number). The document is read first, so that a passage's vector knows its context.",
         ),
     ] = "none",
-    normalize: Annotated[bool, typer.Option(help="Scale vectors to length 1.")] = True,
+    no_normalize: Annotated[
+        bool, typer.Option("--no-normalize", help="Keep vectors as they are, instead of scaling them to length 1.")
+    ] = False,
     keep: Annotated[
         list[str] | None,
         typer.Option(
@@ -150,7 +152,7 @@ def embed(
             model,
             pooling=pooling,
             passages=as_passages(passages),
-            normalize=normalize,
+            normalize=not no_normalize,
             max_length=max_length,
             overlap=overlap,
             tokens_per_batch=tokens_per_batch,
