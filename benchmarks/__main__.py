@@ -22,6 +22,8 @@ accuracy       the demo's model in low precision
 bags           NystromAttention on bags, beside its peer
 parity         distance from transformers' numbers
 compatibility  every way in and out; writes docs/compatibility.md
+vectors        libraries for nearest vectors
+retrieval      search among linked documents, beside TF-IDF
 table          print Markdown made from the result files of all machines
 
 Candidates take turns; minima count. Each benchmark prints its table, the bars it has to reach and one line of JSON,
@@ -42,6 +44,7 @@ def main() -> None:
     parser.add_argument("--rounds", metavar="N", type=int, help="turns per candidate; minima are kept")
     parser.add_argument("--lengths", metavar="N", type=int, nargs="+", help="tokens per document")
     parser.add_argument("--model", metavar="DIR", type=Path, help="the demo's folder, for accuracy")
+    parser.add_argument("--vectors", metavar="FILE", type=Path, help="of `nysformer embed`, for vectors")
     arguments = vars(parser.parse_args())
     try:
         run(arguments.pop("name"), arguments.pop("output"), **arguments)

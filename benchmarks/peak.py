@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.timing import Task
 from nysformer.errors import NysformerError
 
-__all__ = ["peak_memory"]
+__all__ = ["peak_memory", "resident_memory"]
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
@@ -49,12 +49,12 @@ def peak_memory(make: Callable[..., Task], *arguments: Any) -> float:
 def _measure(make: Callable[..., Task], *arguments: Any) -> float:
     task = make(*arguments)
     gc.collect()
-    before = _resident()
+    before = resident_memory()
     task()
     return max(0.0, _peak() - before)
 
 
-def _resident() -> float:
+def resident_memory() -> float:
     """What is resident now, in MiB; the peak starts from here where the system lets it be reset (Linux)."""
     if not _STATUS.exists():
         return _peak()

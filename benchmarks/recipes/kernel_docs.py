@@ -17,16 +17,22 @@ PACKAGE = "linux-doc-6.1"
 MIN_WORDS = 200
 
 
+def kernel_texts(cache: Path) -> dict[str, str]:
+    """All documents but the translations by their names, such as "mm/ksm.rst"; the package goes to `cache`."""
+    folder = unpacked(debian_package(PACKAGE, cache)) / "usr/share/doc" / PACKAGE / "html/_sources"
+    paths = {path.relative_to(folder).as_posix().removesuffix(".txt"): path for path in sorted(folder.rglob("*.txt"))}
+    return {
+        name: path.read_text(encoding="utf-8", errors="replace").strip()
+        for name, path in paths.items()
+        if not name.startswith("translations/")
+    }
+
+
 def make_kernel_docs(cache: Path, seed: int) -> Rows:
     """Rows of `id`, `text` and `group`."""
-    deb = debian_package(PACKAGE, cache)
-    folder = unpacked(deb) / "usr/share/doc" / PACKAGE / "html/_sources"
-    rows: list[Row] = []
-    for path in sorted(folder.rglob("*.txt")):
-        name = path.relative_to(folder).as_posix().removesuffix(".txt")
-        text = path.read_text(encoding="utf-8", errors="replace").strip()
-        if not name.startswith("translations/") and len(text.split()) >= MIN_WORDS:
-            rows.append({"id": name, "text": text})
+    rows: list[Row] = [
+        {"id": name, "text": text} for name, text in kernel_texts(cache).items() if len(text.split()) >= MIN_WORDS
+    ]
     sides, groups = by_near_duplicates(
         [row["text"] for row in rows],
         [row["id"] for row in rows],
@@ -36,7 +42,7 @@ def make_kernel_docs(cache: Path, seed: int) -> Rows:
     for row, group in zip(rows, groups, strict=True):
         row["group"] = group
     notes = [
-        f"read from {deb.name}: sources of {MIN_WORDS} words or more, without the translations",
+        f"read from {debian_package(PACKAGE, cache).name}: sources of {MIN_WORDS} words or more, without translations",
         f"{max(groups) + 1:,} groups of near-duplicates, each on one side; stratified by top folder",
     ]
     return Rows(deal(rows, sides), notes)

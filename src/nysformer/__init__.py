@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from nysformer.checkpoints.convert.encoder import from_bert as from_bert
     from nysformer.data.reading import ReadOptions as ReadOptions
     from nysformer.errors import NysformerError as NysformerError
+    from nysformer.inference.embed import Embedder as Embedder
     from nysformer.inference.evaluate import evaluate as evaluate
     from nysformer.inference.predict import Predictor as Predictor
     from nysformer.inference.predict import load as load
+    from nysformer.inference.search import Searcher as Searcher
     from nysformer.layers import NystromAttention as NystromAttention
     from nysformer.models import (
         NystromformerConfig as NystromformerConfig,
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 __version__ = _installed_version("nysformer")
 
 _HOME = {
+    "Embedder": "nysformer.inference.embed",
     "FinetuneOptions": "nysformer.training.options",
     "NysformerError": "nysformer.errors",
     "NystromAttention": "nysformer.layers",
@@ -72,6 +75,7 @@ _HOME = {
     "Prediction": "nysformer.tasks.sequence_classification",
     "Predictor": "nysformer.inference.predict",
     "ReadOptions": "nysformer.data.reading",
+    "Searcher": "nysformer.inference.search",
     "evaluate": "nysformer.inference.evaluate",
     "finetune": "nysformer.training.finetune",
     "from_bert": "nysformer.checkpoints.convert.encoder",

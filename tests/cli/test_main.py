@@ -18,7 +18,7 @@ from nysformer.cli import main as module
 from nysformer.cli.main import app, main
 from nysformer.errors import Interrupted
 
-COMMANDS = ["finetune", "evaluate", "predict", "demo", "convert", "export", "inspect"]
+COMMANDS = ["finetune", "evaluate", "predict", "embed", "index", "search", "demo", "convert", "export", "inspect"]
 RUNNER = CliRunner()
 
 

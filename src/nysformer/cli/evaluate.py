@@ -1,8 +1,7 @@
 """`nysformer evaluate`: labelled documents in, a table of metrics out."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from nysformer.cli.options import Fixed, filled
 from nysformer.cli.output import check_outputs, say_unknown
+from nysformer.cli.progress import counted_progress
 from nysformer.data.reading import ReadOptions
 from nysformer.errors import NysformerError
 from nysformer.inference.options import InferenceOptions
@@ -102,7 +102,7 @@ def evaluate(
     with ExitStack() as files:
         file = None if output is None else files.enter_context(write_atomically(output))
         predictor = Predictor.from_pretrained(options.model, **as_keywords(running))
-        on_progress = files.enter_context(_progress())
+        on_progress = files.enter_context(counted_progress("documents"))
         if options.compare_reading:
             found: dict[str, Any] = compare_readings(predictor, sources, read=reading, log=log, on_progress=on_progress)
         else:
@@ -127,16 +127,3 @@ def evaluate(
         say_unknown(unknown["documents"], unknown["first"])
     for table in metric_tables(found, predictor.task.metrics, console.width):
         console.print(table)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("documents"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

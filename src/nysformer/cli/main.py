@@ -14,12 +14,15 @@ from typer.core import TyperGroup
 from nysformer import __version__
 from nysformer.cli.convert import convert
 from nysformer.cli.demo import demo
+from nysformer.cli.embed import embed
 from nysformer.cli.evaluate import evaluate
 from nysformer.cli.export import export
 from nysformer.cli.finetune import FilesCommand, finetune
 from nysformer.cli.help import Command, ReadableHelp
+from nysformer.cli.index import index
 from nysformer.cli.inspect import inspect
 from nysformer.cli.predict import predict
+from nysformer.cli.search import search
 from nysformer.cli.streams import ClosedPipe, standard_output
 from nysformer.errors import NysformerError
 
@@ -53,7 +56,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command(cls=FinetuneCommand)(finetune)
-for command in (evaluate, predict, demo, convert, export, inspect):
+for command in (evaluate, predict, embed, index, search, demo, convert, export, inspect):
     app.command(cls=Command)(command)
 
 

@@ -1,25 +1,22 @@
 """`nysformer predict`: documents in, lines of JSON, CSV or Parquet out."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from nysformer.cli.options import Fixed, filled, flags_of
 from nysformer.cli.output import UnknownCount, check_outputs
+from nysformer.cli.progress import document_progress
 from nysformer.cli.wording import in_flags
 from nysformer.data.reading import ReadOptions
 from nysformer.data.tables import TABLE_FORMATS, TableFormat
 from nysformer.errors import NysformerError
 from nysformer.inference.options import InferenceOptions
 from nysformer.options import Choice, Text, Texts, as_keywords, check_options, option, option_class, required, whole
-
-if TYPE_CHECKING:
-    from nysformer.tasks.sequence_classification import Prediction
 
 __all__ = ["predict"]
 
@@ -131,7 +128,7 @@ def predict(
     unknown = UnknownCount()
     with (
         _standard_output() if output is None else write_atomically(output, binary=form == "parquet") as out,
-        _progress(quiet=output is None and sys.stdout.isatty()) as progress,
+        document_progress(quiet=output is None and sys.stdout.isatty()) as progress,
     ):
         if form != "parquet":
             # UTF-8 whatever the locale; the bytes of a file name that is not become escapes.
@@ -143,7 +140,7 @@ def predict(
                     progress.report(in_flags(str(answer), flags))
                 else:
                     write(shape(answer))
-                    progress.advance(answer)
+                    progress.advance(answer.length)
                     if answer.unknown > MOSTLY_UNKNOWN:
                         unknown.add(answer.source, answer.line)
         for line in log.lines():
@@ -155,36 +152,3 @@ def predict(
 
 def _standard_output() -> AbstractContextManager[Any]:
     return nullcontext(sys.stdout)
-
-
-class _Progress:
-    """Counts on standard error, where that is a terminal; bad lines go there in any case."""
-
-    def __init__(self, bar: Any) -> None:
-        self._bar = bar
-        self._task = bar.add_task("", total=None, documents=0, tokens=0)
-        self._tokens = 0
-        self._documents = 0
-
-    def advance(self, answer: "Prediction") -> None:
-        self._documents += 1
-        self._tokens += answer.length
-        self._bar.update(self._task, documents=self._documents, tokens=self._tokens)
-
-    def report(self, line: str) -> None:
-        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[_Progress]:
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.fields[documents]:,} documents, {task.fields[tokens]:,} tokens"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
-        yield _Progress(bar)

@@ -11,7 +11,16 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from nysformer.errors import NysformerError
 
-__all__ = ["TABLE_FORMATS", "Columns", "TableFormat", "check_table_format", "plain", "row_writer", "table_format"]
+__all__ = [
+    "TABLE_FORMATS",
+    "Columns",
+    "TableFormat",
+    "as_text",
+    "check_table_format",
+    "plain",
+    "row_writer",
+    "table_format",
+]
 
 TableFormat = Literal["jsonl", "csv", "parquet"]
 TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
@@ -114,7 +123,7 @@ def _parquet(file: Any, columns: Columns) -> Iterator[Callable[[Mapping[str, Any
                 rows.clear()
 
         def write(row: Mapping[str, Any]) -> None:
-            texts = {name: _text(row.get(name)) for name, kind in columns.items() if kind == "text"}
+            texts = {name: as_text(row.get(name)) for name, kind in columns.items() if kind == "text"}
             rows.append({**{name: row.get(name) for name in columns}, **texts})
             if len(rows) == ROW_GROUP:
                 flush()
@@ -145,8 +154,8 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def _text(value: Any) -> str | None:
-    """A cell of text; whatever is not text is as JSON writes it."""
+def as_text(value: Any) -> str | None:
+    """A cell of text; what is no text becomes JSON, and what UTF-8 cannot hold an escape."""
     value = plain(value)
     if value is None:
         return None
@@ -155,4 +164,4 @@ def _text(value: Any) -> str | None:
 
 
 def _cell(value: Any) -> Any:
-    return "" if value is None else _text(value)
+    return "" if value is None else as_text(value)

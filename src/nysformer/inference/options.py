@@ -26,7 +26,7 @@ class InferenceOptions:
         whole(1),
         metavar="TOKENS",
         show_default="as many as the model has positions",
-        help="Tokens that the model reads at a time; `reading` says what is read of a longer document.",
+        help="Tokens that the model reads at a time, special ones included.",
     )
     reading: Strategy | None = option(
         None, Choice(STRATEGIES), metavar="STRATEGY", show_default="as in training, else whole", help=READING_HELP

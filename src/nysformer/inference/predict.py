@@ -1,7 +1,6 @@
 """Answer a stream of documents: results in the order of the input, memory bounded whatever its size."""
 
 import copy
-import operator
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +17,15 @@ from nysformer.data.given import given_records
 from nysformer.data.reading import TEXT_AND_LABEL, Layout, ReadOptions
 from nysformer.data.records import Item, Record, RecordError
 from nysformer.errors import NysformerError
+from nysformer.inference.limits import checked_limits, checked_numbers
 from nysformer.inference.options import TOKENS_PER_BATCH
 from nysformer.inference.runner import Runner, windows
 from nysformer.models import NystromformerForSequenceClassification, NystromformerPreTrainedModel
-from nysformer.runtime.options import PRECISIONS, Precision
-from nysformer.runtime.precision import fast_copy, usable_device
+from nysformer.runtime.options import Precision
+from nysformer.runtime.precision import check_precision, placed
 from nysformer.tasks.base import Encoding, Example, Task
 from nysformer.tasks.encode import encode_records
-from nysformer.tasks.reading import Reading, Strategy, trained_length, trained_reading
+from nysformer.tasks.reading import Reading, Strategy, trained_reading
 from nysformer.tasks.registry import TASKS, task_class, task_of
 
 __all__ = ["MOSTLY_UNKNOWN", "Answered", "Predictor", "layouts_of", "load"]
@@ -90,23 +90,12 @@ class Predictor:
         config = model.config
         trained = trained_reading(config)
         if trained is not None and reading is None:
-            reading, max_length = trained.strategy, trained_length(config) if max_length is None else max_length
-            overlap = trained.overlap if overlap is None else overlap
-        positions = config.max_position_embeddings
-        max_length, tokens_per_batch = _checked(max_length, tokens_per_batch)
-        if max_length is not None and max_length > positions and config.position_embedding_type != "none":
-            raise NysformerError(
-                f"a max_length of {max_length} tokens is past the model's position table of {positions}; lower it, or "
-                "extend the table: model.extend_positions"
-            )
-        if len(tokenizer) > config.vocab_size:
-            raise NysformerError(
-                f"the tokenizer knows {len(tokenizer)} tokens, the model {config.vocab_size}; use the model's own one"
-            )
+            reading = trained[0].strategy
+            overlap = trained[0].overlap if overlap is None else overlap
+            max_length = trained[1] if max_length is None else max_length
+        self.max_length, self.tokens_per_batch = checked_limits(config, tokenizer, max_length, tokens_per_batch)
         self.model = model
         self.tokenizer = tokenizer
-        self.max_length = positions if max_length is None else max_length
-        self.tokens_per_batch = tokens_per_batch
         self.task = _task_of(model, tokenizer) if task is None else task
         chosen = Reading(strategy=reading or "whole", **({} if overlap is None else {"overlap": overlap}))
         self.reading = chosen.on_side(tokenizer.truncation_side)
@@ -160,24 +149,12 @@ class Predictor:
         Raises:
             NysformerError: no such folder, a damaged or untrained checkpoint, no tokenizer, an unknown dtype or device.
         """
-        _checked(max_length, tokens_per_batch)
-        if dtype not in PRECISIONS:
-            raise NysformerError(f"unknown dtype {dtype!r}; choose {', '.join(PRECISIONS)}")
-        place = usable_device(device)
-        if dtype == "int8" and place.type != "cpu":
-            raise NysformerError(f"dtype int8 runs on a CPU only, not on {place}; choose float32 or bfloat16")
+        checked_numbers(max_length, tokens_per_batch)
+        place = check_precision(dtype, device)
         check_model(model_dir)
         tokenizer = load_tokenizer(model_dir)
         kind = _kind_of(model_dir)
-        model = load_model(model_dir, None if kind is None else kind.model_class)
-        if place.type == "cpu":
-            model = fast_copy(model, dtype)
-        else:
-            try:
-                model = model.to(place, {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype])
-            except RuntimeError as error:
-                reason = str(error).splitlines()[0]
-                raise NysformerError(f"device '{place}' cannot be used ({reason}); choose another") from error
+        model = placed(load_model(model_dir, None if kind is None else kind.model_class), dtype, place)
         return cls(
             model,
             tokenizer,
@@ -320,22 +297,3 @@ def load(model_dir: str | Path, **options: Any) -> Predictor:
         ['Permissive']
     """
     return Predictor.from_pretrained(model_dir, **options)
-
-
-def _checked(max_length: int | None, tokens_per_batch: int) -> tuple[int | None, int]:
-    """Both as plain numbers."""
-    if max_length is not None:
-        max_length = _whole("max_length", max_length)
-    tokens_per_batch = _whole("tokens_per_batch", tokens_per_batch)
-    if tokens_per_batch < 1:
-        raise NysformerError(f"tokens_per_batch: a budget of {tokens_per_batch} tokens holds nothing; give at least 1")
-    return max_length, tokens_per_batch
-
-
-def _whole(name: str, value: Any) -> int:
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise NysformerError(f"{name} is {value!r}: give a whole number, such as 512") from None

@@ -19,7 +19,7 @@ from nysformer.inference.options import TOKENS_PER_BATCH
 from nysformer.models import NystromformerPreTrainedModel
 from nysformer.tasks.base import Example, Task
 
-__all__ = ["NotFinite", "Runner", "windows"]
+__all__ = ["NotFinite", "Runner", "is_out_of_memory", "windows"]
 
 
 # How far reading runs ahead of the answers: enough to find documents of like length, whatever there is to read. The
@@ -86,7 +86,7 @@ class Runner:
             with torch.inference_mode(), self._context():
                 output = self.model(**inputs)
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             raise NysformerError(
                 f"not enough memory for a batch of {len(examples)} documents, the longest of "
@@ -132,6 +132,6 @@ def windows(records: Iterator[Item], tokens_per_batch: int) -> Iterator[list[Rec
         raise failure
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """torch has a class for a GPU's memory only; a CPU's is a RuntimeError of the allocator."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -8,9 +8,9 @@ import torch
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerPreTrainedModel
 from nysformer.runtime.optimize import optimize
-from nysformer.runtime.options import Precision
+from nysformer.runtime.options import PRECISIONS, Precision
 
-__all__ = ["fast_copy", "usable_device"]
+__all__ = ["check_precision", "fast_copy", "placed", "usable_device"]
 
 # What torch says beyond this is about its build.
 _LONGEST_REASON = 80
@@ -21,6 +21,39 @@ Model = TypeVar("Model", bound=NystromformerPreTrainedModel)
 def fast_copy(model: Model, precision: Precision) -> Model:
     """A copy for inference on this CPU, see `optimize`; "int8" with bfloat16 around it where the processor has that."""
     return optimize(model, quantize="int8") if precision == "int8" else optimize(model, dtype=precision)
+
+
+def check_precision(dtype: Precision, device: str | torch.device | None) -> torch.device:
+    """The device to run on in that precision, before anything is loaded.
+
+    Raises:
+        NysformerError: as `usable_device`; an unknown dtype, or one that the device does not have.
+    """
+    if dtype not in PRECISIONS:
+        raise NysformerError(f"unknown dtype {dtype!r}; choose {', '.join(PRECISIONS)}")
+    place = usable_device(device)
+    if dtype == "int8" and place.type != "cpu":
+        raise NysformerError(f"dtype int8 runs on a CPU only, not on {place}; choose float32 or bfloat16")
+    return place
+
+
+def placed(model: Model, dtype: Precision, device: torch.device) -> Model:
+    """A model for inference on a device; on a CPU it goes through `optimize`.
+
+    Args:
+        model: on the CPU, in evaluation mode.
+        dtype, device: see `check_precision`.
+
+    Raises:
+        NysformerError: the model cannot be moved there.
+    """
+    if device.type == "cpu":
+        return fast_copy(model, dtype)
+    try:
+        return model.to(device, {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype])
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise NysformerError(f"device '{device}' cannot be used ({reason}); choose another") from error
 
 
 def usable_device(name: str | torch.device | None) -> torch.device:

@@ -24,7 +24,7 @@ __all__ = [
     "Strategy",
     "central_ranges",
     "choose_pieces",
-    "trained_length",
+    "sentence_ranges",
     "trained_reading",
 ]
 
@@ -81,8 +81,8 @@ class Reading:
         return replace(self, strategy="tail") if self.strategy == "whole" and truncation_side == "left" else self
 
 
-def trained_reading(config: PretrainedConfig) -> Reading | None:
-    """How documents were read in training, where it was otherwise than whole; None where a model does not say.
+def trained_reading(config: PretrainedConfig) -> tuple[Reading, int] | None:
+    """How a model was trained to read, and how many tokens at a time; None where it was whole documents.
 
     Raises:
         NysformerError: what its configuration says cannot be meant.
@@ -91,17 +91,11 @@ def trained_reading(config: PretrainedConfig) -> Reading | None:
     if saved is None:
         return None
     try:
-        return Reading(strategy=saved["strategy"], overlap=saved["overlap"])
-    except (KeyError, TypeError, NysformerError) as error:
+        return Reading(strategy=saved["strategy"], overlap=saved["overlap"]), int(saved["max_length"])
+    except (KeyError, TypeError, ValueError, NysformerError) as error:
         raise NysformerError(
             f"config.json: reading: {saved!r} is not what a training writes ({error}); correct or remove it"
         ) from error
-
-
-def trained_length(config: PretrainedConfig) -> int | None:
-    """Tokens that were read at a time, see `trained_reading`."""
-    length = config.reading.get("max_length")
-    return length if type(length) is int else None
 
 
 def choose_pieces(count: int, room: int, strategy: Strategy, *, overlap: float = 0.25) -> list[list[Range]]:
@@ -151,7 +145,7 @@ def central_ranges(text: str, offsets: Sequence[Range], room: int) -> list[Range
     import numpy as np
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    ranges = _sentences(text, offsets)
+    ranges = sentence_ranges(text, offsets)
     sentences = [text[offsets[start][0] : offsets[end - 1][1]] for start, end in ranges]
     try:
         vectors = TfidfVectorizer(sublinear_tf=True).fit_transform(sentences)
@@ -168,11 +162,23 @@ def central_ranges(text: str, offsets: Sequence[Range], room: int) -> list[Range
     return _joined(sorted(chosen)) or [(0, room)]
 
 
-def _sentences(text: str, offsets: Sequence[Range]) -> list[Range]:
-    """Token ranges of sentences, each of at most `_LONGEST_SENTENCE` tokens, that together cover the document."""
+def sentence_ranges(text: str, offsets: Sequence[Range]) -> list[Range]:
+    """Token ranges of sentences, each of at most 128 tokens, that together cover the document.
+
+    A sentence ends at its mark and the space behind it, or at the end of a line.
+
+    Args:
+        text: the document.
+        offsets: each token's characters in `text`; n tokens, special ones not among them, at least one.
+
+    Example:
+        >>> sentence_ranges("A b. C d.", [(0, 1), (2, 3), (3, 4), (5, 6), (7, 8), (8, 9)])
+        [(0, 3), (3, 6)]
+    """
     ends = [match.end() for match in _SENTENCE_END.finditer(text)]
-    starts = [start for start, _ in offsets]
-    firsts = [bisect.bisect_left(starts, end) for end in ends]
+    # By the tokens' ends: some tokenizers count the blank before a word among its characters.
+    lasts = list(itertools.accumulate((end for _, end in offsets), max))
+    firsts = [bisect.bisect_right(lasts, end) for end in ends]
     cuts = sorted({0, *firsts, len(offsets)})
     return [
         (start, min(start + _LONGEST_SENTENCE, end))

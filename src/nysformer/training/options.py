@@ -115,7 +115,7 @@ class FinetuneOptions(ReadOptions):
         metavar="TOKENS",
         panel="Documents",
         show_default="as many as the model has positions",
-        help="Tokens that the model reads at a time; `reading` says what is read of a longer document.",
+        help="Tokens that the model reads at a time, special ones included.",
     )
     reading: Strategy = option("whole", Choice(STRATEGIES), metavar="STRATEGY", panel="Documents", help=READING_HELP)
     overlap: float = option(

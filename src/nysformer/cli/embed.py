@@ -1,0 +1,178 @@
+"""`nysformer embed`: documents in, a file of vectors out."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nysformer.cli.options import Fixed, filled, flags_of
+from nysformer.cli.output import UnknownCount, check_outputs
+from nysformer.cli.progress import document_progress
+from nysformer.cli.resuming import resume_command, saying_how_to_go_on
+from nysformer.cli.wording import in_flags
+from nysformer.data.reading import ReadOptions
+from nysformer.errors import NysformerError
+from nysformer.inference.options import InferenceOptions
+from nysformer.options import (
+    Choice,
+    Flag,
+    Text,
+    Texts,
+    as_keywords,
+    check_options,
+    option,
+    option_class,
+    required,
+)
+
+__all__ = ["embed"]
+
+
+@option_class
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedOptions:
+    """What embeds documents, what a vector stands for, and where the vectors go."""
+
+    model: str = required(
+        Text(), metavar="DIR", help="Model folder: an encoder, a model with any head, or a sentence transformer."
+    )
+    output: str = required(
+        Text(),
+        metavar="FILE",
+        help="Parquet file to write, or .npy with the places in a Parquet file beside it. Whole or not at all.",
+    )
+    pooling: Literal["mean", "first"] | None = option(
+        None,
+        Choice(("mean", "first")),
+        show_default="as the folder says, else mean",
+        help="How token vectors become a document's: their mean, or the first one.",
+    )
+    passages: str = option(
+        "none",
+        Text(),
+        metavar="WHAT",
+        help="One vector per document (none), per sentence (sentences), or per passage of at most so many tokens (a "
+        "number). The document is read first, so that a passage's vector knows its context.",
+    )
+    normalize: bool = option(True, Flag(), help="Scale vectors to length 1.")
+    keep: tuple[str, ...] = option(
+        (),
+        Texts(),
+        metavar="NAME,NAME,...",
+        help="Columns of the input to carry through. One named as an output column gets the prefix input_.",
+    )
+    resume: bool = option(False, Flag(), help="Go on with a run that was stopped, given the same documents.")
+    overwrite: bool = option(False, Flag(), help="Discard what a run that was stopped has finished.")
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            NysformerError: with the field and its value.
+        """
+        check_options(self)
+
+
+@filled
+def embed(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE|FOLDER|-",
+            help="Files, folders (every text file below), or - for standard input, which is also read where none is "
+            "named.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    options: EmbedOptions,
+    reading: Annotated[ReadOptions, Fixed(label_column=None, columns={}, group_column=None, label_from="top")],
+    running: Annotated[InferenceOptions, Fixed(reading=None)],
+) -> None:
+    """Embed documents: a vector per document or passage, in a Parquet file.
+
+    A row has source, line, the columns to keep, for a passage its characters
+    (start, end) and text, and the vector: a list of float32. Documents of any
+    length are read whole. They are read one at a time, so the input may be
+    larger than memory.
+
+    What is finished is kept beside the output until the file is whole: a run
+    that was stopped, even killed, goes on with --resume and the same options
+    and documents. A line that is no document is reported on standard error and
+    does not stop the rest. Exit code: 0 if all were embedded, 1 if some lines
+    were bad, 2 for wrong use, 130 after Ctrl-C, which prints the command that
+    goes on.
+
+    Example: nysformer embed --model encoder --output notes.parquet notes/
+
+    Example: nysformer embed --model encoder --passages 128 --output
+    passages.parquet mails.jsonl --keep id
+    """
+    from nysformer.data.reader import ReadLog, check_columns, read_records
+    from nysformer.data.reading import TEXT_AND_LABEL, named_layouts
+    from nysformer.data.records import RecordError
+    from nysformer.inference.answers import keep_columns, kept_names
+    from nysformer.inference.embed import Embedder, Embedding
+    from nysformer.inference.embed_file import check_unfinished, embed_to_file
+    from nysformer.inference.embed_shards import Progress
+    from nysformer.inference.predict import MOSTLY_UNKNOWN
+    from nysformer.inference.vector_file import places_beside
+    from nysformer.tasks.passages import as_passages
+
+    if not sources:
+        if sys.stdin.isatty():
+            raise NysformerError("no documents: name a file or a folder, or pipe JSON Lines into standard input")
+        sources = ["-"]
+    model, output = Path(options.model), Path(options.output)
+    check_outputs([output, places_beside(output) if output.suffix.lower() == ".npy" else None], sources, model)
+    names = kept_names(options.keep)
+    log = ReadLog()
+    flags = flags_of(ReadOptions)
+    unknown = UnknownCount()
+    with (
+        saying_how_to_go_on(resume_command("embed", sys.argv[2:])),
+        document_progress(quiet=False) as progress,
+    ):
+        check_unfinished(output, resume=options.resume, overwrite=options.overwrite)
+        documents = read_records(sources, reading, labelled=False, stdin=sys.stdin.buffer, log=log, columns=bool(names))
+        check_columns(sources, reading, names)
+        settings = {name: value for name, value in as_keywords(running).items() if name != "reading"}
+        if settings["overlap"] is None:
+            del settings["overlap"]
+        embedder = Embedder.from_pretrained(
+            model,
+            pooling=options.pooling,
+            passages=as_passages(options.passages),
+            normalize=options.normalize,
+            **settings,
+        )
+
+        def seen(answer: Embedding | RecordError) -> None:
+            if isinstance(answer, RecordError):
+                progress.report(in_flags(str(answer), flags))
+                return
+            progress.advance(answer.length)
+            if answer.unknown > MOSTLY_UNKNOWN:
+                unknown.add(answer.source, answer.line)
+
+        def resumed(done: Progress) -> None:
+            progress.report(f"{output}: going on after {done.items:,} documents")
+            progress.advance(done.tokens, done.items - done.bad)
+
+        done = embed_to_file(
+            embedder,
+            keep_columns(documents, names, named_layouts(TEXT_AND_LABEL, reading, labelled=False)),
+            output,
+            keep=names,
+            resume=options.resume,
+            overwrite=options.overwrite,
+            seen=seen,
+            resumed=resumed,
+        )
+        for line in log.lines():
+            progress.report(line)
+    unknown.report()
+    if done.bad:
+        raise typer.Exit(1)

@@ -1,0 +1,191 @@
+"""Embed a stream of documents into a file: streamed to disk, whole at the end, and resumed where it was killed.
+
+Finished vectors lie in shards, in a hidden folder beside the file, until it is whole.
+"""
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from nysformer.data.given import given_records
+from nysformer.data.records import Item, Record, RecordError, Waiting
+from nysformer.data.tables import plain
+from nysformer.errors import Interrupted, NysformerError
+from nysformer.files.atomic import check_output
+from nysformer.files.locks import lock_folder
+from nysformer.inference.embed import Embedder, Embedding
+from nysformer.inference.embed_shards import Progress, Shards, digest_of, is_unfinished
+from nysformer.inference.vector_file import check_vector_format, places_beside, vector_schema, write_vectors
+
+__all__ = ["check_unfinished", "embed_to_file", "probe_of"]
+
+_PROBE = "The quick brown fox jumps over 42 lazy dogs; caf\N{LATIN SMALL LETTER E WITH ACUTE}."
+
+
+def check_unfinished(output: str | Path, *, resume: bool, overwrite: bool) -> None:
+    """Check, before a model is loaded, that a run may write to `output`.
+
+    Raises:
+        NysformerError: a file that cannot be written; an unfinished run, and neither `resume` nor `overwrite`, or both.
+    """
+    check_vector_format(output)
+    place = check_output(output)
+    if place.suffix.lower() == ".npy":
+        check_output(places_beside(place))
+    if resume and overwrite:
+        raise NysformerError("resume=True and overwrite=True: choose one")
+    if not (resume or overwrite) and is_unfinished(_work_folder(place)):
+        raise NysformerError(
+            f"{output}: an unfinished run lies beside it; go on with resume=True, or start over with overwrite=True"
+        )
+
+
+def embed_to_file(
+    embedder: Embedder,
+    documents: Iterable[str | Item],
+    output: str | Path,
+    *,
+    keep: Sequence[str] = (),
+    resume: bool = False,
+    overwrite: bool = False,
+    seen: Callable[[Embedding | RecordError], None] | None = None,
+    resumed: Callable[[Progress], None] | None = None,
+) -> Progress:
+    """Embed documents as they come, and write vectors and places to one file, which appears whole or not at all.
+
+    A run that is stopped, even killed, keeps what it finished: every 20 seconds or 64 MiB go to a hidden folder beside
+    the file. A run that goes on must be given the same documents again; it reads over those that are answered.
+
+    Args:
+        embedder: see `Embedder`. A run may go on with other `tokens_per_batch`, and on another device.
+        documents: texts, or the items of a reader.
+        output: ends in .parquet, or in .npy, whose places go to a Parquet file beside it. Replaced if it exists.
+        keep: names of `Record.columns` to carry through, as text.
+        resume: go on with an unfinished run, if there is one.
+        overwrite: discard an unfinished run, if there is one.
+        seen: is told each answer, in the order of the documents.
+        resumed: is told how far the unfinished run had come.
+
+    Returns:
+        How far the run came, over all its parts.
+
+    Raises:
+        NysformerError: as `check_unfinished` and `Embedder.embed`; an unfinished run of other settings, another model
+            or other documents; another process is writing the file.
+        Interrupted: in place of a `KeyboardInterrupt`, with how to go on.
+    """
+    check_unfinished(output, resume=resume, overwrite=overwrite)
+    place = check_output(output)
+    folder = _work_folder(place)
+    job = {
+        "settings": {
+            "pooling": embedder.pooling,
+            "passages": embedder.passages,
+            "normalize": embedder.normalize,
+            "max_length": embedder.max_length,
+            "overlap": embedder.reading.overlap,
+            "keep": list(keep),
+        },
+        "dimension": embedder.dimension,
+        "probe": probe_of(embedder),
+    }
+    schema = vector_schema(embedder.dimension, keep, passages=embedder.passages != "none")
+    try:
+        with lock_folder(folder):
+            shards = Shards(folder, keep, schema, overwrite=overwrite)
+            shards.begin(job, output)
+            if resumed is not None and shards.done.items:
+                resumed(shards.done)
+            with _saying_how_to_go_on(output, shards):
+                _embed_all(embedder, given_records(documents), shards, seen)
+                done = shards.done
+                about = {**job, **asdict(done), "id": digest_of(json.dumps([job, asdict(done)]))}
+                write_vectors(Path(output), shards.tables(), schema, done.vectors, about)
+            shards.remove()
+    finally:
+        with suppress(OSError):  # an unfinished run stays
+            folder.rmdir()
+    return done
+
+
+def probe_of(embedder: Embedder) -> list[float]:
+    """A vector by which a model is known again, from another folder and in another precision."""
+    return [round(value, 6) for value in embedder.vectors([_PROBE])[0].tolist()]
+
+
+def _embed_all(
+    embedder: Embedder,
+    records: Iterator[Item],
+    shards: Shards,
+    seen: Callable[[Embedding | RecordError], None] | None,
+) -> None:
+    _read_over(records, shards.done)
+    digests: deque[str] = deque()
+
+    def noted() -> Iterator[Item]:
+        for item in records:
+            if not isinstance(item, Waiting):
+                digests.append(_item_digest(item))
+            yield item
+
+    for answer in embedder.embed(noted()):
+        shards.add(answer, digests.popleft())
+        if not digests:  # the end of what was embedded together
+            shards.flush_if_due()
+        if seen is not None:
+            seen(answer)
+    shards.flush()
+
+
+def _read_over(records: Iterator[Item], done: Progress) -> None:
+    """Read over the documents that are answered.
+
+    Raises:
+        NysformerError: they are others.
+    """
+    digest = ""
+    for _ in range(done.items):
+        item = next((item for item in records if not isinstance(item, Waiting)), None)
+        if item is None:
+            break
+        digest = digest_of(digest + _item_digest(item))
+    if digest != done.digest:
+        raise NysformerError(
+            f"the first {done.items:,} documents are not those of the unfinished run; give the same input again, or "
+            "start over with overwrite=True"
+        )
+
+
+def _item_digest(item: Record | RecordError) -> str:
+    columns = plain(item.columns) if isinstance(item, Record) else None
+    text = item.text if isinstance(item, Record) else None
+    return digest_of(json.dumps([item.source, item.line, text, columns]))
+
+
+def _work_folder(place: Path) -> Path:
+    return place.with_name(f".{place.name[:60]}.unfinished")
+
+
+@contextmanager
+def _saying_how_to_go_on(output: str | Path, shards: Shards) -> Iterator[None]:
+    """Keep what is finished where the block fails, and say so."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"{output}: interrupted; {_kept(shards)}") from error
+    except NysformerError as error:
+        if "overwrite=True" in str(error):
+            raise
+        raise NysformerError(f"{error}; {_kept(shards)}") from error
+
+
+def _kept(shards: Shards) -> str:
+    with suppress(NysformerError):  # such as a full disk
+        shards.flush()
+    if not shards.stored.items:
+        shards.remove()
+        return "nothing was finished: start it again"
+    return f"{shards.stored.items:,} documents are kept: go on with resume=True"
