@@ -190,7 +190,8 @@ def test_a_named_pipe_is_read(tmp_path: Path) -> None:
     ("option", "words"),
     [
         ({"text_column": 5}, "text_column: 5 is not a text"),
-        ({"columns": ["a"]}, r"columns: \['a'\] is no mapping of names"),
+        ({"columns": ["a"]}, "columns: 'a' has no =; give a pair such as question=query"),
+        ({"columns": 3}, "columns: 3 is no mapping of names"),
         ({"columns": {"text": 3}}, "columns: 3 is not a text"),
         ({"text_column": "x", "label_column": "x"}, "is the column of the label or group, too"),
         ({"delimiter": ";;"}, "delimiter"),
