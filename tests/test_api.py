@@ -25,6 +25,8 @@ def test_three_lines_from_a_folder_to_a_label(tmp_path: Path) -> None:
     assert isinstance(answer, nysformer.Prediction)
     assert answer.label in ("ham", "spam", "eggs")
     assert predictor.max_length == 32
+    vectors = [found.vectors for found in predictor.embed(["a b c", "x"])]
+    assert [found.shape for found in vectors] == [(1, 32), (1, 32)]
 
 
 def test_finetune_and_evaluate_from_python(tmp_path: Path) -> None:

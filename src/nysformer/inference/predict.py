@@ -17,6 +17,7 @@ from nysformer.data.given import given_records
 from nysformer.data.reading import TEXT_AND_LABEL, Layout, ReadOptions
 from nysformer.data.records import Item, Record, RecordError
 from nysformer.errors import NysformerError
+from nysformer.inference.embed import Embedder, Embedding
 from nysformer.inference.limits import checked_limits, checked_numbers
 from nysformer.inference.options import TOKENS_PER_BATCH
 from nysformer.inference.runner import Runner, windows
@@ -184,6 +185,19 @@ class Predictor:
         """
         return _answers(self.answered(documents, read))
 
+    def embed(self, documents: Iterable[str | Item], **settings: Any) -> Iterator[Embedding | RecordError]:
+        """Embed documents by the model's encoder, see `nysformer.inference.embed.Embedder`.
+
+        Args:
+            documents: texts, or the items of a reader; one text is one document.
+            settings: of `Embedder`: pooling, passages, normalize, max_length, overlap.
+
+        Raises:
+            NysformerError: as `Embedder`.
+        """
+        settings = {"tokens_per_batch": self.tokens_per_batch, **settings}
+        return Embedder(self.model, self.tokenizer, **settings).embed(documents)
+
     def answered(
         self, documents: Iterable[Given], read: ReadOptions | None = None, *, labelled: bool = False
     ) -> Iterator[Answered | RecordError]:
@@ -275,7 +289,7 @@ def _task_of(model: NystromformerPreTrainedModel, tokenizer: PreTrainedTokenizer
     if kind is None:
         raise NysformerError(
             f"{model.config.name_or_path or type(model).__name__}: a model without a head for a task; fine-tune it for "
-            f"one of {', '.join(TASKS)}"
+            f"one of {', '.join(TASKS)}, or embed with nysformer.Embedder"
         )
     return kind.from_config(model.config, tokenizer)
 
