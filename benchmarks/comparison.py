@@ -1,4 +1,4 @@
-"""The cost tables of docs/speed.md, made from the newest result files of all machines: no figure in them is typed by hand."""
+"""The cost tables of docs/speed.md, made from the newest result files of all machines: no figure is typed by hand."""
 
 from __future__ import annotations
 

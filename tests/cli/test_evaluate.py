@@ -157,3 +157,18 @@ def test_reading_options_and_what_was_skipped(run: Run, tmp_path: Path) -> None:
     assert "the label 'old' is none of those" in err
     code, _, err = run(tmp_path / "tree", "--all-files")
     assert (code, err) == (0, "")
+
+
+def test_ways_of_reading_side_by_side(run: Run, tmp_path: Path) -> None:
+    labelled = tmp_path / "test.jsonl"
+    labelled.write_text(
+        "".join(json.dumps({"text": "a b c d e f g", "label": name}) + "\n" for name in ("ham", "eggs"))
+    )
+    output = tmp_path / "readings.json"
+    code, out, _ = run(labelled, "--max-length", "6", "--compare-reading", "--output", output)
+    assert code == 0
+    for words in ("head+tail", "key-sentences", "windows", "documents/s", "macro-F1"):
+        assert words in out
+    assert set(json.loads(output.read_text())) == {"whole", "head", "tail", "head+tail", "windows", "key-sentences"}
+    code, _, err = run(labelled, "--compare-reading", "--reading", "tail")
+    assert (code, "--compare-reading" in err) == (2, True)
