@@ -63,6 +63,13 @@ def test_what_cannot_be_trained_on_is_refused(options: Options, tmp_path: Path) 
         corpus(options(train=(str(lone),), valid=(), valid_share=0.5))
 
 
+def test_one_document_cannot_be_held_out(options: Options, tmp_path: Path) -> None:
+    path = tmp_path / "one.jsonl"
+    path.write_text('{"tokens": ["a", "b"], "tags": ["X", "Y"]}\n', encoding="utf-8")
+    with pytest.raises(NysformerError, match=r"valid_share: 0\.5: one document cannot be trained on and held out"):
+        corpus(options(task="token-classification", train=(str(path),), valid=(), valid_share=0.5))
+
+
 def rows(path: Path, count: int, **columns: Callable[[int], object]) -> str:
     lines = ({name: column(number) for name, column in columns.items()} for number in range(count))
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

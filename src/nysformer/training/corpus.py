@@ -233,6 +233,12 @@ def _target_bytes(examples: Sequence[Example]) -> bytes:
 
 def _hold_out(documents: Documents, task: Task[Any, Any], options: FinetuneOptions) -> Holdout:
     """Which documents to hold out."""
+    assert options.valid_share is not None
+    if len(documents) < 2:
+        raise NysformerError(
+            f"valid_share: {options.valid_share}: one document cannot be trained on and held out; add documents, or give "
+            "validation documents"
+        )
     groups = None
     if options.group_column is not None or options.group_near_duplicates:
         keys = [
@@ -242,7 +248,6 @@ def _hold_out(documents: Documents, task: Task[Any, Any], options: FinetuneOptio
             groups = near_duplicate_groups([record.text for record in documents], keys)
         else:
             groups = np.unique(keys, return_inverse=True)[1]
-    assert options.valid_share is not None
     strata = [task.stratum(record) for record in documents]
     names = [name for name in task.label_names if name in set(strata)] or [""]
     number = {name: place for place, name in enumerate(names)}
