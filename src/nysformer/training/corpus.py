@@ -236,8 +236,8 @@ def _hold_out(documents: Documents, task: Task[Any, Any], options: FinetuneOptio
     assert options.valid_share is not None
     if len(documents) < 2:
         raise NysformerError(
-            f"valid_share: {options.valid_share}: one document cannot be trained on and held out; add documents, or give "
-            "validation documents"
+            f"valid_share: {options.valid_share}: one document cannot be trained on and held out; add documents, or "
+            "give validation documents"
         )
     groups = None
     if options.group_column is not None or options.group_near_duplicates:
