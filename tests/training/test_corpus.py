@@ -11,7 +11,8 @@ import pytest
 from tiny import LETTERS, letter_tokenizer
 
 from nysformer.errors import NysformerError
-from nysformer.training.corpus import Corpus, build_corpus, read_documents
+from nysformer.training.corpus import Corpus, build_corpus
+from nysformer.training.documents import read_documents
 from nysformer.training.options import FinetuneOptions
 
 Options = Callable[..., FinetuneOptions]
@@ -116,5 +117,5 @@ def test_what_reading_met_comes_with_the_documents(options: Options, tmp_path: P
     assert documents.task.label_names == ["ham", "spam"]
     assert documents.logs["train"].label_table() == [("ham", 2), ("spam", 1)]
     assert documents.logs["valid"].lines() == ["skipped: 1 .png"]
-    parents = options(train=(str(tmp_path / "src"),), valid=(), valid_share=0.5, label_from="parent")
+    parents = options(train=(str(tmp_path / "src"),), valid=(str(tmp_path / "src"),), label_from="parent")
     assert read_documents(parents).task.label_names == ["ham", "old", "spam"]
