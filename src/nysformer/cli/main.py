@@ -16,11 +16,13 @@ from nysformer.cli.convert import convert
 from nysformer.cli.demo import demo
 from nysformer.cli.evaluate import evaluate
 from nysformer.cli.export import export
-from nysformer.cli.finetune import FilesCommand, finetune
+from nysformer.cli.finetune import finetune
 from nysformer.cli.help import Command, ReadableHelp
 from nysformer.cli.inspect import inspect
 from nysformer.cli.predict import predict
+from nysformer.cli.pretrain import pretrain
 from nysformer.cli.streams import ClosedPipe, standard_output
+from nysformer.cli.training import FilesCommand
 from nysformer.errors import NysformerError
 
 WRONG_USE, INTERRUPTED, TERMINATED = 2, 130, 143
@@ -40,8 +42,8 @@ class CommandTable(ReadableHelp, TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
 
 
-class FinetuneCommand(ReadableHelp, FilesCommand):
-    """The one command whose options take several files."""
+class TrainingCommand(ReadableHelp, FilesCommand):
+    """A command whose options take several files."""
 
 
 app = typer.Typer(
@@ -52,7 +54,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command(cls=FinetuneCommand)(finetune)
+for command in (pretrain, finetune):
+    app.command(cls=TrainingCommand)(command)
 for command in (evaluate, predict, demo, convert, export, inspect):
     app.command(cls=Command)(command)
 

@@ -5,6 +5,7 @@ Shapes: B batch, N padded length, V vocabulary.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from nysformer.data.tables import Columns
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForMaskedLM
 from nysformer.models.losses import IGNORED
+from nysformer.tasks.alignment import word_numbers
 from nysformer.tasks.base import Answer, Encoding, Example, Metric, Task, place_of
 from nysformer.tasks.pieces import cut, tokens_read
 from nysformer.tasks.reading import Reading
@@ -39,7 +41,7 @@ class MaskingOptions:
 
     Attributes:
         mask_fraction: the share of a document's tokens that are to be predicted.
-        whole_words: mask all tokens of a word or none.
+        whole_words: mask all tokens of a word or none; a word ends where the tokenizer's words end, and at blanks.
         mask_token_id: what four of five of them become; one of ten becomes a random token, one of ten stays.
         vocab_size: random tokens are drawn from it.
         special_ids: tokens that are never masked.
@@ -54,6 +56,10 @@ class MaskingOptions:
     def __post_init__(self) -> None:
         if not 0 < self.mask_fraction < 1:
             raise NysformerError(f"mask_fraction: {self.mask_fraction} is not a share between 0 and 1")
+
+    def as_config(self) -> dict[str, Any]:
+        """What a model's configuration says of the masking it was trained with."""
+        return {"mask_fraction": self.mask_fraction, "whole_words": self.whole_words}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -125,7 +131,10 @@ class MaskedLM(Task[Filled, Encoding]):
     def from_config(cls, config: NystromformerConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> MaskedLM:
         if tokenizer is None:
             raise NysformerError("masked-lm: answers need the tokenizer; give it")
-        return cls(_masking(tokenizer), tokenizer)
+        return cls(_masking(tokenizer, **_trained_masking(config)), tokenizer)
+
+    def why_new_head(self, known: Task[Any, Any]) -> str | None:
+        return None
 
     def texts(self, record: Record) -> list[str]:
         return [record.text]
@@ -135,7 +144,9 @@ class MaskedLM(Task[Filled, Encoding]):
     ) -> Encoding:
         (document,) = tokens
         pieces = cut(record.text, document, encoder.frame(), reading, encoder.max_length)
-        words = np.asarray(document.words if labelled else [], dtype=np.int64)
+        words = np.zeros(len(document.ids) if labelled else 0, dtype=np.int64)
+        if labelled and self.masking.whole_words:
+            words[:] = word_numbers(record.text, document.offsets, document.words)
         return Encoding(
             examples=[
                 Example(
@@ -149,6 +160,13 @@ class MaskedLM(Task[Filled, Encoding]):
             truncated=tokens_read(pieces) < len(document.ids),
             unknown=document.unknown,
         )
+
+    def target_bytes(self, examples: Sequence[Example]) -> bytes:
+        """See `Task.target_bytes`: every token is what may be to predict."""
+        digest = hashlib.sha256()
+        for example in examples:
+            digest.update(np.asarray(example.input_ids, dtype=np.int64).tobytes())
+        return digest.digest()
 
     def collate(
         self, examples: Sequence[Example], pad_token_id: int, rng: np.random.Generator | None = None
@@ -261,6 +279,17 @@ class MaskedMeasure:
             "perplexity": math.exp(min(loss, 700.0)),
             "accuracy": self.right / count,
         }
+
+
+def _trained_masking(config: NystromformerConfig) -> dict[str, Any]:
+    """The masking of a model's training; nothing where its configuration does not say."""
+    saved = getattr(config, "masking", None)
+    if saved is None:
+        return {}
+    known = {"mask_fraction": float, "whole_words": bool}
+    if not isinstance(saved, dict) or {name: type(value) for name, value in saved.items()} != known:
+        raise NysformerError(f"config.json: masking: {saved!r} is not what a training writes; correct or remove it")
+    return saved
 
 
 def _masking(tokenizer: PreTrainedTokenizerBase, **options: Any) -> MaskingOptions:
