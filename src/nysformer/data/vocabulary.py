@@ -64,7 +64,7 @@ def train_tokenizer(
         sep_token=last,
         mask_token=AddedToken(mask, lstrip=kind == "bpe", normalized=False, special=True),
         model_max_length=max_length,
-        do_lower_case=kind == "wordpiece",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )
 
 

@@ -63,6 +63,7 @@ def finetune(
 
         def load() -> tuple[NystromformerPreTrainedModel, list[str]]:
             model, reason = load_with_head(source, head, documents.task)
+            model.config.__dict__.pop("masking", None)  # of a pretraining
             return model, [] if reason is None else [f"new head: {reason}"]
 
         return Start(source=source, tokenizer=tokenizer, documents=documents, load=load)
