@@ -72,7 +72,7 @@ def hold_out(
         valid = _whole_groups(label_of, counts, wanted, groups, random)
         if not len(valid):
             raise NysformerError(
-                f"valid_share: {share}: no group can be held out without the last training document, or a label's last one; "
+                f"valid_share: {share}: no group can be held out that leaves a document of each label to train on; "
                 "give validation documents"
             )
     train = np.setdiff1d(np.arange(len(label_of)), valid)
