@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders
 from tokenizers.models import Unigram
 from tokenizers.pre_tokenizers import Metaspace
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -87,6 +87,7 @@ def sentencepiece(split: bool) -> PreTrainedTokenizerBase:
     pieces += ["\u2581the", "\u2581un", "un", "believ", "able", "ably", "\u2581cat", "cat", "sat", ",", "-", "\n"]
     words = Tokenizer(Unigram([(piece, -float(number)) for number, piece in enumerate(pieces)], unk_id=0))
     words.pre_tokenizer = Metaspace(split=split)
+    words.decoder = decoders.Metaspace()
     return PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", pad_token="<pad>", mask_token="<mask>")
 
 
@@ -116,6 +117,16 @@ def test_words_are_those_between_blanks_or_smaller_whatever_the_tokenizer(kind: 
     assert not any(any(map(str.isspace, word)) for word in spelled)
     assert {"the", "unbelievable", "cat", "unbelievably"} <= set(spelled)
     assert "".join(spelled) == "".join(TEXT.split())
+
+
+def test_candidates_are_spelled_as_text() -> None:
+    for tokenizer in tokenizers().values():
+        task = MaskedLM.from_records((), {}, tokenizer=tokenizer)
+        record = Record("cat", "a")
+        (encoding,) = encode_records([record], task, Encoder(tokenizer, 9), Reading(), labelled=False)
+        word = tokenizer(" cat", add_special_tokens=False).input_ids[-1]
+        answer = task.decode(record, encoding, [np.array([[[word, 0.0]]])])
+        assert answer.masks == ((("cat", 1.0),),)
 
 
 def test_single_tokens_need_no_words_of_the_tokenizer(encode: Encode) -> None:

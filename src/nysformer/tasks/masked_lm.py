@@ -240,13 +240,19 @@ class MaskedLM(Task[Filled, Encoding]):
         """
         if any(example.targets for example in encoding.examples):
             return Filled(**place_of(record, encoding), masks=())
-        assert self._tokenizer is not None
         masks = tuple(
-            tuple((str(self._tokenizer.convert_ids_to_tokens(int(token))), math.exp(share)) for token, share in ranked)
+            tuple((self._spelled(int(token)), math.exp(share)) for token, share in ranked)
             for output in outputs
             for ranked in output
         )
         return Filled(**place_of(record, encoding), masks=masks)
+
+    def _spelled(self, token: int) -> str:
+        """A token as text, without the blank that some are written with; one that is no whole text as it is named."""
+        assert self._tokenizer is not None
+        text = str(self._tokenizer.decode([token])).strip()
+        whole = text and "\N{REPLACEMENT CHARACTER}" not in text
+        return text if whole else str(self._tokenizer.convert_ids_to_tokens(token))
 
     def mistake(self, record: Record, answer: Filled) -> dict[str, Any] | None:
         return None
