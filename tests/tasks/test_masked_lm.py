@@ -146,3 +146,19 @@ def test_a_model_is_measured_as_it_was_trained() -> None:
         config.masking = wrong
         with pytest.raises(NysformerError, match=r"masking: .* is not what a training writes"):
             MaskedLM.from_config(config, tokenizer)
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.5])
+@pytest.mark.parametrize("count", [8, 9, 30])
+def test_windows_ask_for_each_token_once(overlap: float, count: int) -> None:
+    tokenizer = train_tokenizer([Record("a b c d", "a")], "wordpiece", 60, 64)
+    task = MaskedLM.from_records((), {}, tokenizer=tokenizer)
+    reading, encoder = Reading(strategy="windows", overlap=overlap), Encoder(tokenizer, 10)
+    record = Record(" ".join(["a", "[MASK]", "b"] * count)[: 4 * count], "a")
+    tokens = len(tokenizer(record.text, add_special_tokens=False).input_ids)
+    (encoding,) = encode_records([record], task, encoder, reading, labelled=True)
+    assert not encoding.truncated
+    assert sum(word >= 0 for example in encoding.examples for word in example.targets["words"]) == tokens
+    (asked,) = encode_records([record], task, encoder, reading, labelled=False)
+    outputs = [np.zeros((example.input_ids.count(4), 1, 2)) for example in asked.examples]
+    assert len(task.decode(record, asked, outputs).masks) == record.text.count("[MASK]")

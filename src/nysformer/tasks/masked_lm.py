@@ -81,7 +81,18 @@ class Filled(Answer):
         }
 
 
-class MaskedLM(Task[Filled, Encoding]):
+@dataclass(frozen=True, kw_only=True)
+class MaskedEncoding(Encoding):
+    """A document as windows; a token that several of them read is asked for in the first of them only.
+
+    Attributes:
+        repeated: of each example, how many mask tokens at its beginning the one before has, too.
+    """
+
+    repeated: tuple[int, ...]
+
+
+class MaskedLM(Task[Filled, MaskedEncoding]):
     """Masked language modelling on plain documents; a trained model fills in the mask tokens of a text.
 
     Args:
@@ -141,24 +152,30 @@ class MaskedLM(Task[Filled, Encoding]):
 
     def encode(
         self, record: Record, tokens: Sequence[Tokens], encoder: Encoder, reading: Reading, *, labelled: bool
-    ) -> Encoding:
+    ) -> MaskedEncoding:
         (document,) = tokens
         pieces = cut(record.text, document, encoder.frame(), reading, encoder.max_length)
         words = np.zeros(len(document.ids) if labelled else 0, dtype=np.int64)
         if labelled and self.masking.whole_words:
             words[:] = word_numbers(record.text, document.offsets, document.words)
-        return Encoding(
-            examples=[
-                Example(
-                    piece.input_ids,
-                    piece.token_type_ids,
-                    {"words": piece.spread(words, -1).tolist()} if labelled else {},
-                )
-                for piece in pieces
-            ],
+        examples, repeated, reached = [], [], 0
+        for piece in pieces:
+            again = int((piece.tokens < reached).sum())  # read by a window before: here they are context
+            inside = slice(piece.start, piece.start + again)
+            targets = {}
+            if labelled:
+                placed = piece.spread(words, -1)
+                placed[inside] = -1
+                targets = {"words": placed.tolist()}
+            examples.append(Example(piece.input_ids, piece.token_type_ids, targets))
+            repeated.append(piece.input_ids[inside].count(self.masking.mask_token_id))
+            reached = piece.ranges[-1][1]
+        return MaskedEncoding(
+            examples=examples,
             length=encoder.frame().length(document.ids),
             truncated=tokens_read(pieces) < len(document.ids),
             unknown=document.unknown,
+            repeated=tuple(repeated),
         )
 
     def target_bytes(self, examples: Sequence[Example]) -> bytes:
@@ -233,17 +250,14 @@ class MaskedLM(Task[Filled, Encoding]):
         best = logits[asked].float().log_softmax(dim=-1).topk(min(_CANDIDATES, logits.shape[-1]))
         return torch.stack([best.indices.double(), best.values.double()], dim=-1).cpu().numpy()
 
-    def decode(self, record: Record, encoding: Encoding, outputs: Sequence[Any]) -> Filled:
-        """The likeliest tokens behind each mask token; none of labelled records, which are masked only to be measured.
-
-        Windows that overlap give a mask token that both read twice; the reading of a masked text should be whole.
-        """
+    def decode(self, record: Record, encoding: MaskedEncoding, outputs: Sequence[Any]) -> Filled:
+        """The likeliest tokens behind each mask token; of labelled records, which are masked to be measured, none."""
         if any(example.targets for example in encoding.examples):
             return Filled(**place_of(record, encoding), masks=())
         masks = tuple(
             tuple((self._spelled(int(token)), math.exp(share)) for token, share in ranked)
-            for output in outputs
-            for ranked in output
+            for output, before in zip(outputs, encoding.repeated, strict=True)
+            for ranked in output[before:]
         )
         return Filled(**place_of(record, encoding), masks=masks)
 

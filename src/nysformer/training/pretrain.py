@@ -35,7 +35,8 @@ def pretrain(
 
     With `size` the model begins with random weights, and its tokenizer is trained on the training documents or taken;
     with `model` a model goes on, with its own tokenizer, and with its masked language model head where it has one. A
-    document of more than `max_length` tokens is read in windows, so that all of it is trained on.
+    document of more than `max_length` tokens is read in windows, so that all of it is trained on; its last window ends
+    with it, and what an earlier window has is not asked for again.
 
     The folder holds what `nysformer.finetune` leaves in one, and is a model to fine-tune. It also holds `tokenizer`
     from the beginning of a run with `size`, so that a run that is resumed before its first checkpoint has the same one.
