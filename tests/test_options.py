@@ -31,6 +31,7 @@ from nysformer.options import (
     whole,
 )
 from nysformer.training.options import FinetuneOptions
+from nysformer.training.pretrain_options import PretrainOptions
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,8 @@ def test_bounds_in_a_few_words(number: Number, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [ConversionOptions, DemoOptions, ExportOptions, FinetuneOptions, InferenceOptions, ReadOptions]
+    "options",
+    [ConversionOptions, DemoOptions, ExportOptions, FinetuneOptions, InferenceOptions, PretrainOptions, ReadOptions],
 )
 def test_the_library_declares_every_field(options: Any) -> None:
     declared = declarations(options)
@@ -179,7 +181,8 @@ def test_the_library_declares_every_field(options: Any) -> None:
     assert len({each.flag for each in declared}) == len(names)
     for each in declared:
         assert re.fullmatch(r"\S.*\.", each.help), each.name
-        assert set(re.findall("`(.*?)`", each.help + (each.show_default or ""))) <= {*names, "nysformer finetune"}
+        known = {*names, "nysformer finetune", "nysformer pretrain"}
+        assert set(re.findall("`(.*?)`", each.help + (each.show_default or ""))) <= known
         assert each.panel is None or each.panel in PANELS
         assert re.fullmatch(r"--[a-z][a-z0-9-]*", each.flag)
         if each.default is not MISSING and each.default is not None:

@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from nysformer.tasks.sequence_classification import Prediction as Prediction
     from nysformer.training.finetune import finetune as finetune
     from nysformer.training.options import FinetuneOptions as FinetuneOptions
+    from nysformer.training.pretrain import pretrain as pretrain
+    from nysformer.training.pretrain_options import PretrainOptions as PretrainOptions
 
 __version__ = _installed_version("nysformer")
 
@@ -72,6 +74,7 @@ _HOME = {
     "NystromformerLayer": "nysformer.models",
     "NystromformerModel": "nysformer.models",
     "NystromformerPreTrainedModel": "nysformer.models",
+    "PretrainOptions": "nysformer.training.pretrain_options",
     "Prediction": "nysformer.tasks.sequence_classification",
     "Predictor": "nysformer.inference.predict",
     "ReadOptions": "nysformer.data.reading",
@@ -80,6 +83,7 @@ _HOME = {
     "finetune": "nysformer.training.finetune",
     "from_bert": "nysformer.checkpoints.convert.encoder",
     "load": "nysformer.inference.predict",
+    "pretrain": "nysformer.training.pretrain",
     "register": "nysformer.models",
     "unregister": "nysformer.models",
     "optimize": "nysformer.runtime.optimize",

@@ -5,11 +5,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders
+from tokenizers.models import Unigram
+from tokenizers.pre_tokenizers import Metaspace
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from nysformer.data.framing import Encoder
 from nysformer.data.records import Record
+from nysformer.data.vocabulary import train_tokenizer
 from nysformer.errors import NysformerError
+from nysformer.models import NystromformerConfig
 from nysformer.models.losses import IGNORED
+from nysformer.tasks.encode import encode_records
 from nysformer.tasks.masked_lm import MaskedLM, MaskingOptions
+from nysformer.tasks.reading import Reading
 
 Encode = Callable[..., Any]
 Learn = Callable[..., tuple[list[Any], dict[str, Any]]]
@@ -67,3 +76,89 @@ def test_masking_without_a_seed_or_with_an_impossible_share_is_refused(encode: E
         task.collate(encoding.examples, 0)
     with pytest.raises(NysformerError, match="mask_fraction"):
         options(mask_fraction=1.5)
+
+
+TEXT = "the unbelievable cat  unbelievably\nsat, un-cat \u732b"
+
+
+def sentencepiece(split: bool) -> PreTrainedTokenizerBase:
+    """Unigram pieces with a blank's mark; without `split` the whole text is one word to the tokenizer."""
+    pieces = ["<unk>", "<s>", "</s>", "<pad>", "<mask>", "\u2581"]
+    pieces += ["\u2581the", "\u2581un", "un", "believ", "able", "ably", "\u2581cat", "cat", "sat", ",", "-", "\n"]
+    words = Tokenizer(Unigram([(piece, -float(number)) for number, piece in enumerate(pieces)], unk_id=0))
+    words.pre_tokenizer = Metaspace(split=split)
+    words.decoder = decoders.Metaspace()
+    return PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", pad_token="<pad>", mask_token="<mask>")
+
+
+def tokenizers() -> dict[str, PreTrainedTokenizerBase]:
+    parts = [Record("the un believ able ably cat sat", "a")] * 2
+    trained = {
+        "wordpiece": train_tokenizer(parts, "wordpiece", 60, 64),
+        "bpe": train_tokenizer(parts, "bpe", 270, 64),
+    }
+    return {**trained, "sentencepiece": sentencepiece(True), "sentencepiece of one word": sentencepiece(False)}
+
+
+@pytest.mark.parametrize("kind", list(tokenizers()))
+def test_words_are_those_between_blanks_or_smaller_whatever_the_tokenizer(kind: str) -> None:
+    tokenizer = tokenizers()[kind]
+    task = MaskedLM.from_records((), {"whole_words": True}, tokenizer=tokenizer)
+    (encoding,) = encode_records([Record(TEXT, "a")], task, Encoder(tokenizer, 99), Reading(), labelled=True)
+    (example,) = encoding.examples
+    encoded = tokenizer(TEXT, add_special_tokens=False, return_offsets_mapping=True)
+    of_text = [word for word in example.targets["words"] if word >= 0]
+    assert len(of_text) == len(encoded.input_ids)
+    words: dict[int, list[tuple[int, int]]] = {}
+    for word, (start, end) in zip(of_text, encoded.offset_mapping, strict=True):
+        words.setdefault(word, []).append((start, end))
+    spelled = [TEXT[min(s for s, _ in spans) : max(e for _, e in spans)].strip() for spans in words.values()]
+    spelled = [word for word in spelled if word]
+    assert not any(any(map(str.isspace, word)) for word in spelled)
+    assert {"the", "unbelievable", "cat", "unbelievably"} <= set(spelled)
+    assert "".join(spelled) == "".join(TEXT.split())
+
+
+def test_candidates_are_spelled_as_text() -> None:
+    for tokenizer in tokenizers().values():
+        task = MaskedLM.from_records((), {}, tokenizer=tokenizer)
+        record = Record("cat", "a")
+        (encoding,) = encode_records([record], task, Encoder(tokenizer, 9), Reading(), labelled=False)
+        word = tokenizer(" cat", add_special_tokens=False).input_ids[-1]
+        answer = task.decode(record, encoding, [np.array([[[word, 0.0]]])])
+        assert answer.masks == ((("cat", 1.0),),)
+
+
+def test_single_tokens_need_no_words_of_the_tokenizer(encode: Encode) -> None:
+    encoding = encode(MaskedLM(options()), Record("a bc", "a"), True)
+    assert encoding.examples[0].targets["words"][0] == -1
+    assert set(encoding.examples[0].targets["words"][1:-1]) == {0}
+
+
+def test_a_model_is_measured_as_it_was_trained() -> None:
+    tokenizer = sentencepiece(True)
+    config = NystromformerConfig()
+    assert MaskedLM.from_config(config, tokenizer).masking.mask_fraction == 0.15
+    config.masking = {"mask_fraction": 0.3, "whole_words": True}
+    task = MaskedLM.from_config(config, tokenizer)
+    assert task.masking.as_config() == config.masking
+    for wrong in ({"mask_fraction": "a lot", "whole_words": True}, [0.3], {"mask_fraction": 0.3}):
+        config.masking = wrong
+        with pytest.raises(NysformerError, match=r"masking: .* is not what a training writes"):
+            MaskedLM.from_config(config, tokenizer)
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.5])
+@pytest.mark.parametrize("count", [8, 9, 30])
+def test_windows_ask_for_each_token_once(overlap: float, count: int) -> None:
+    tokenizer = train_tokenizer([Record("a b c d", "a")], "wordpiece", 60, 64)
+    task = MaskedLM.from_records((), {}, tokenizer=tokenizer)
+    reading, encoder = Reading(strategy="windows", overlap=overlap), Encoder(tokenizer, 10)
+    record = Record(" ".join(["a", "[MASK]", "b"] * count)[: 4 * count], "a")
+    tokens = len(tokenizer(record.text, add_special_tokens=False).input_ids)
+    (encoding,) = encode_records([record], task, encoder, reading, labelled=True)
+    assert not encoding.truncated
+    assert sum(word >= 0 for example in encoding.examples for word in example.targets["words"]) == tokens
+    (asked,) = encode_records([record], task, encoder, reading, labelled=False)
+    outputs = [np.zeros((example.input_ids.count(4), 1, 2)) for example in asked.examples]
+    assert len(task.decode(record, asked, outputs).masks) == record.text.count("[MASK]")

@@ -70,5 +70,5 @@ def test_labels_that_got_another_spelling_are_said() -> None:
 
     console = Console(file=io.StringIO(), width=100)
     log = ReadLog(normalized=Counter({("ham ", "ham"): 3}))
-    announce(console, Whole(), {"valid": log}, None)  # type: ignore[arg-type]
+    announce(console, Whole(), {"valid": log}, [])  # type: ignore[arg-type]
     assert "validation: labels: 3 written otherwise, such as 'ham ' for 'ham'" in console.file.getvalue()

@@ -11,7 +11,8 @@ import pytest
 from tiny import LETTERS, letter_tokenizer
 
 from nysformer.errors import NysformerError
-from nysformer.training.corpus import Corpus, build_corpus, read_documents
+from nysformer.training.corpus import Corpus, build_corpus
+from nysformer.training.documents import read_documents
 from nysformer.training.options import FinetuneOptions
 
 Options = Callable[..., FinetuneOptions]
@@ -66,7 +67,7 @@ def test_what_cannot_be_trained_on_is_refused(options: Options, tmp_path: Path) 
 def test_one_document_cannot_be_held_out(options: Options, tmp_path: Path) -> None:
     path = tmp_path / "one.jsonl"
     path.write_text('{"tokens": ["a", "b"], "tags": ["X", "Y"]}\n', encoding="utf-8")
-    with pytest.raises(NysformerError, match=r"valid_share: 0\.5: one document cannot be trained on and held out"):
+    with pytest.raises(NysformerError, match=r"valid_share: 0\.5: a single document cannot be trained on and held out"):
         corpus(options(task="token-classification", train=(str(path),), valid=(), valid_share=0.5))
 
 
@@ -123,5 +124,5 @@ def test_what_reading_met_comes_with_the_documents(options: Options, tmp_path: P
     assert documents.task.label_names == ["ham", "spam"]
     assert documents.logs["train"].label_table() == [("ham", 2), ("spam", 1)]
     assert documents.logs["valid"].lines() == ["skipped: 1 .png"]
-    parents = options(train=(str(tmp_path / "src"),), valid=(), valid_share=0.5, label_from="parent")
+    parents = options(train=(str(tmp_path / "src"),), valid=(str(tmp_path / "src"),), label_from="parent")
     assert read_documents(parents).task.label_names == ["ham", "old", "spam"]

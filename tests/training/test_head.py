@@ -20,7 +20,8 @@ from nysformer.tasks.labels import SINGLE_LABEL
 from nysformer.tasks.sequence_classification import SequenceClassification
 from nysformer.training.finetune import finetune
 from nysformer.training.head import load_with_head, read_head
-from nysformer.training.options import FinetuneOptions, FinetuneResult
+from nysformer.training.options import FinetuneOptions
+from nysformer.training.settings import TrainingResult
 
 Options = Callable[..., FinetuneOptions]
 OUT = "classifier.out_proj"
@@ -47,7 +48,7 @@ def reorder(folder: Path, order: Sequence[int]) -> Path:
     )
 
 
-def one_tiny_step(options: Options, model: Path, **changes: Any) -> tuple[FinetuneResult, str]:
+def one_tiny_step(options: Options, model: Path, **changes: Any) -> tuple[TrainingResult, str]:
     console = Console(file=io.StringIO(), width=200)
     settings = {"model": str(model), "max_steps": 1, "learning_rate": 1e-12} | changes
     result = finetune(options(**settings), console=console)

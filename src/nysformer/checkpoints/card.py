@@ -26,7 +26,7 @@ def write_card(
     config: NystromformerConfig,
     *,
     architecture: str,
-    base_model: str,
+    base_model: str | None,
     training: Sequence[str],
     metrics: Sequence[tuple[str, Any]] = (),
     limits: Sequence[str] = (),
@@ -37,13 +37,16 @@ def write_card(
         folder: the model folder.
         config: the model's.
         architecture: the model's class name.
-        base_model: what it was made from: a hub name or a folder, of which only the name is told.
+        base_model: what it was made from: a hub name or a folder, of which only the name is told; None for a model that
+            began with random weights.
         training: a line each, on the data and how the weights came to be.
         metrics: names and values.
         limits: a line each, besides those that every model of this library has.
     """
-    is_path = Path(base_model).exists() or Path(base_model).is_absolute()
-    origin = Path(base_model).name if is_path else base_model
+    is_path = base_model is None or Path(base_model).exists() or Path(base_model).is_absolute()
+    origin = "trained from random weights"
+    if base_model is not None:
+        origin = f"made from `{Path(base_model).name if is_path else base_model}`"
     data = ModelCardData(
         library_name="transformers",
         pipeline_tag=_PIPELINES.get(architecture.removeprefix("Nystromformer")),
@@ -53,7 +56,7 @@ def write_card(
     lines = [
         f"---\n{data.to_yaml()}\n---",
         f"# {folder.name}",
-        f"A `{architecture}`, made from `{origin}`.",
+        f"A `{architecture}`, {origin}.",
         _code(
             f'from nysformer import {architecture}\n\nmodel = {architecture}.from_pretrained("{folder.name}")', "python"
         ),

@@ -27,7 +27,7 @@ from nysformer.models import (
 from nysformer.models.configuration import unusable
 from nysformer.models.settings import one_line, read_json
 
-__all__ = ["check_model", "has_tokenizer", "load_config", "load_model", "load_tokenizer"]
+__all__ = ["check_model", "has_tokenizer", "load_config", "load_model", "load_tokenizer", "read_tokenizer"]
 
 Model = TypeVar("Model", bound=NystromformerPreTrainedModel)
 MODELS: tuple[type[NystromformerPreTrainedModel], ...] = (
@@ -129,6 +129,38 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
         return AutoTokenizer.from_pretrained(str(source), config=config, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises bare Exceptions
         raise NysformerError(f"{source}: its tokenizer cannot be read ({one_line(error)}); save it anew") from error
+
+
+def read_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
+    """A tokenizer alone, whatever else is in its folder.
+
+    Args:
+        source: a folder, or a name on the hub.
+
+    Raises:
+        NysformerError: there is none, or it cannot be read; a Nyströmformer's configuration with impossible values.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        if not has_tokenizer(folder):
+            raise NysformerError(f"{folder}: no tokenizer in the folder; give tokenizer=NAME, a folder or a hub name")
+        if _model_type(folder / "config.json") == NystromformerConfig.model_type:
+            return load_tokenizer(folder)
+    try:
+        return AutoTokenizer.from_pretrained(str(source), trust_remote_code=False)
+    except Exception as error:  # the tokenizers library raises bare Exceptions
+        raise NysformerError(
+            f"{source}: no tokenizer can be read ({one_line(error)}); give tokenizer=NAME, a folder or a hub name"
+        ) from error
+
+
+def _model_type(path: Path) -> Any:
+    if not path.is_file():
+        return None
+    try:
+        return read_json(path).get("model_type")
+    except NysformerError as error:
+        raise NysformerError(f"{path}: {error}; copy the folder again") from error
 
 
 def load_model(

@@ -17,13 +17,15 @@ from nysformer.cli.demo import demo
 from nysformer.cli.embed import embed
 from nysformer.cli.evaluate import evaluate
 from nysformer.cli.export import export
-from nysformer.cli.finetune import FilesCommand, finetune
+from nysformer.cli.finetune import finetune
 from nysformer.cli.help import Command, ReadableHelp
 from nysformer.cli.index import index
 from nysformer.cli.inspect import inspect
 from nysformer.cli.predict import predict
+from nysformer.cli.pretrain import pretrain
 from nysformer.cli.search import search
 from nysformer.cli.streams import ClosedPipe, standard_output
+from nysformer.cli.training import FilesCommand
 from nysformer.errors import NysformerError
 
 WRONG_USE, INTERRUPTED, TERMINATED = 2, 130, 143
@@ -43,8 +45,8 @@ class CommandTable(ReadableHelp, TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
 
 
-class FinetuneCommand(ReadableHelp, FilesCommand):
-    """The one command whose options take several files."""
+class TrainingCommand(ReadableHelp, FilesCommand):
+    """A command whose options take several files."""
 
 
 app = typer.Typer(
@@ -55,7 +57,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command(cls=FinetuneCommand)(finetune)
+for command in (pretrain, finetune):
+    app.command(cls=TrainingCommand)(command)
 for command in (evaluate, predict, embed, index, search, demo, convert, export, inspect):
     app.command(cls=Command)(command)
 

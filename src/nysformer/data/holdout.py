@@ -36,7 +36,7 @@ def hold_out(
 
     Args:
         labels: (n,) numbers below the number of names.
-        names: of the labels.
+        names: of the labels; a single empty one where there are none.
         share: of the documents, between 0 and 1.
         groups: (n,) group numbers; None where every document stands by itself.
         seed: another seed, another split; the same seed, the same split.
@@ -53,6 +53,11 @@ def hold_out(
     counts = np.bincount(label_of, minlength=len(names))
     for name, count in zip(names, counts.tolist(), strict=True):
         if count == 1:
+            if not name:
+                raise NysformerError(
+                    f"valid_share: {share}: a single document cannot be trained on and held out; add documents, or "
+                    "give validation documents"
+                )
             raise NysformerError(
                 f"valid_share: {share}: the label {name!r} has 1 document, which cannot be trained on and held out; "
                 "add documents of it or leave it out, or give validation documents"
@@ -67,7 +72,7 @@ def hold_out(
         valid = _whole_groups(label_of, counts, wanted, groups, random)
         if not len(valid):
             raise NysformerError(
-                f"valid_share: {share}: no group can be held out without a label's last training document; "
+                f"valid_share: {share}: no group can be held out that leaves a document of each label to train on; "
                 "give validation documents"
             )
     train = np.setdiff1d(np.arange(len(label_of)), valid)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nysformer.options import Number, Text, check_options, option, option_class, whole
-from nysformer.training.options import FinetuneResult
+from nysformer.training.settings import TrainingResult
 
 if TYPE_CHECKING:
     from nysformer.tasks.sequence_classification import Prediction
@@ -60,7 +60,7 @@ class DemoResult:
         example: the classified licence: what it is, and the answer.
         test_example: one test document, chosen by a rule: `document`, `label`, `predicted`, `probabilities`, `length`
             in tokens, `rule`, and `rival` with `rival_predicted`.
-        training: of the fine-tuning, see `FinetuneResult`.
+        training: of the fine-tuning, see `TrainingResult`.
     """
 
     output: Path
@@ -68,4 +68,4 @@ class DemoResult:
     verdict: str
     example: tuple[str, Prediction]
     test_example: Mapping[str, Any]
-    training: FinetuneResult
+    training: TrainingResult

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from nysformer.errors import NysformerError
 from nysformer.tasks.reading import Range
 
-__all__ = ["Span", "check_spans", "first_tokens", "spans_of_tags", "tags_of_spans", "tight_offsets"]
+__all__ = ["Span", "check_spans", "first_tokens", "spans_of_tags", "tags_of_spans", "tight_offsets", "word_numbers"]
 
 OUTSIDE = "O"
 
@@ -83,6 +83,34 @@ def first_tokens(units: Sequence[Range], offsets: Sequence[Range]) -> list[int |
         else:
             firsts.append(None)
     return firsts
+
+
+def word_numbers(text: str, offsets: Sequence[Range], words: Sequence[int]) -> list[int]:
+    """The number of the word that each token is part of, whatever a tokenizer calls a word.
+
+    A word ends where the tokenizer's own ends, and at every blank: some sentencepiece tokenizers take a whole text for
+    one word.
+
+    Args:
+        text: what was tokenized.
+        offsets: (n) each token's characters, in order, as the tokenizer reports them.
+        words: (n) the tokenizer's number of each token's word; negative for none.
+
+    Returns:
+        (n) numbers that never fall; -1 for a token of no word.
+
+    Example:
+        >>> word_numbers("a word", [(0, 1), (1, 4), (4, 6)], [0, 0, 0])
+        [0, 1, 1]
+    """
+    numbers = []
+    number, before, reached = -1, -1, 0
+    for (start, end), word in zip(tight_offsets(text, offsets), words, strict=True):
+        if word >= 0 and (word != before or any(map(str.isspace, text[reached:start]))):
+            number += 1
+        numbers.append(number if word >= 0 else -1)
+        before, reached = word, max(reached, end)
+    return numbers
 
 
 def tags_of_spans(spans: Sequence[Span], units: Sequence[Range]) -> list[str]:

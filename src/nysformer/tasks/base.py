@@ -6,6 +6,8 @@ of tasks and this interface only.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -305,6 +307,13 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
         Raises:
             NysformerError: a target that does not suit the document, with its place.
         """
+
+    def target_bytes(self, examples: Sequence[Example]) -> bytes:
+        """What a labelled document is to teach, in a few bytes, to know it again: a digest, or small whole numbers."""
+        values = [value for example in examples for value in example.targets.values()]
+        if all(isinstance(value, int) for value in values):
+            return np.asarray(values, dtype=np.int64).tobytes()
+        return hashlib.sha256(json.dumps(values).encode()).digest()
 
     def collate(
         self, examples: Sequence[Example], pad_token_id: int, rng: np.random.Generator | None = None

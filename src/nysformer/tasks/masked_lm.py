@@ -5,6 +5,7 @@ Shapes: B batch, N padded length, V vocabulary.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from nysformer.data.tables import Columns
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerForMaskedLM
 from nysformer.models.losses import IGNORED
+from nysformer.tasks.alignment import word_numbers
 from nysformer.tasks.base import Answer, Encoding, Example, Metric, Task, place_of
 from nysformer.tasks.pieces import cut, tokens_read
 from nysformer.tasks.reading import Reading
@@ -39,7 +41,7 @@ class MaskingOptions:
 
     Attributes:
         mask_fraction: the share of a document's tokens that are to be predicted.
-        whole_words: mask all tokens of a word or none.
+        whole_words: mask all tokens of a word or none; a word ends where the tokenizer's words end, and at blanks.
         mask_token_id: what four of five of them become; one of ten becomes a random token, one of ten stays.
         vocab_size: random tokens are drawn from it.
         special_ids: tokens that are never masked.
@@ -54,6 +56,10 @@ class MaskingOptions:
     def __post_init__(self) -> None:
         if not 0 < self.mask_fraction < 1:
             raise NysformerError(f"mask_fraction: {self.mask_fraction} is not a share between 0 and 1")
+
+    def as_config(self) -> dict[str, Any]:
+        """What a model's configuration says of the masking it was trained with."""
+        return {"mask_fraction": self.mask_fraction, "whole_words": self.whole_words}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -75,7 +81,18 @@ class Filled(Answer):
         }
 
 
-class MaskedLM(Task[Filled, Encoding]):
+@dataclass(frozen=True, kw_only=True)
+class MaskedEncoding(Encoding):
+    """A document as windows; a token that several of them read is asked for in the first of them only.
+
+    Attributes:
+        repeated: of each example, how many mask tokens at its beginning the one before has, too.
+    """
+
+    repeated: tuple[int, ...]
+
+
+class MaskedLM(Task[Filled, MaskedEncoding]):
     """Masked language modelling on plain documents; a trained model fills in the mask tokens of a text.
 
     Args:
@@ -125,30 +142,48 @@ class MaskedLM(Task[Filled, Encoding]):
     def from_config(cls, config: NystromformerConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> MaskedLM:
         if tokenizer is None:
             raise NysformerError("masked-lm: answers need the tokenizer; give it")
-        return cls(_masking(tokenizer), tokenizer)
+        return cls(_masking(tokenizer, **_trained_masking(config)), tokenizer)
+
+    def why_new_head(self, known: Task[Any, Any]) -> str | None:
+        return None
 
     def texts(self, record: Record) -> list[str]:
         return [record.text]
 
     def encode(
         self, record: Record, tokens: Sequence[Tokens], encoder: Encoder, reading: Reading, *, labelled: bool
-    ) -> Encoding:
+    ) -> MaskedEncoding:
         (document,) = tokens
         pieces = cut(record.text, document, encoder.frame(), reading, encoder.max_length)
-        words = np.asarray(document.words if labelled else [], dtype=np.int64)
-        return Encoding(
-            examples=[
-                Example(
-                    piece.input_ids,
-                    piece.token_type_ids,
-                    {"words": piece.spread(words, -1).tolist()} if labelled else {},
-                )
-                for piece in pieces
-            ],
+        words = np.zeros(len(document.ids) if labelled else 0, dtype=np.int64)
+        if labelled and self.masking.whole_words:
+            words[:] = word_numbers(record.text, document.offsets, document.words)
+        examples, repeated, reached = [], [], 0
+        for piece in pieces:
+            again = int((piece.tokens < reached).sum())  # read by a window before: here they are context
+            inside = slice(piece.start, piece.start + again)
+            targets = {}
+            if labelled:
+                placed = piece.spread(words, -1)
+                placed[inside] = -1
+                targets = {"words": placed.tolist()}
+            examples.append(Example(piece.input_ids, piece.token_type_ids, targets))
+            repeated.append(piece.input_ids[inside].count(self.masking.mask_token_id))
+            reached = piece.ranges[-1][1]
+        return MaskedEncoding(
+            examples=examples,
             length=encoder.frame().length(document.ids),
             truncated=tokens_read(pieces) < len(document.ids),
             unknown=document.unknown,
+            repeated=tuple(repeated),
         )
+
+    def target_bytes(self, examples: Sequence[Example]) -> bytes:
+        """See `Task.target_bytes`: every token is what may be to predict."""
+        digest = hashlib.sha256()
+        for example in examples:
+            digest.update(np.asarray(example.input_ids, dtype=np.int64).tobytes())
+        return digest.digest()
 
     def collate(
         self, examples: Sequence[Example], pad_token_id: int, rng: np.random.Generator | None = None
@@ -215,20 +250,23 @@ class MaskedLM(Task[Filled, Encoding]):
         best = logits[asked].float().log_softmax(dim=-1).topk(min(_CANDIDATES, logits.shape[-1]))
         return torch.stack([best.indices.double(), best.values.double()], dim=-1).cpu().numpy()
 
-    def decode(self, record: Record, encoding: Encoding, outputs: Sequence[Any]) -> Filled:
-        """The likeliest tokens behind each mask token; none of labelled records, which are masked only to be measured.
-
-        Windows that overlap give a mask token that both read twice; the reading of a masked text should be whole.
-        """
+    def decode(self, record: Record, encoding: MaskedEncoding, outputs: Sequence[Any]) -> Filled:
+        """The likeliest tokens behind each mask token; of labelled records, which are masked to be measured, none."""
         if any(example.targets for example in encoding.examples):
             return Filled(**place_of(record, encoding), masks=())
-        assert self._tokenizer is not None
         masks = tuple(
-            tuple((str(self._tokenizer.convert_ids_to_tokens(int(token))), math.exp(share)) for token, share in ranked)
-            for output in outputs
-            for ranked in output
+            tuple((self._spelled(int(token)), math.exp(share)) for token, share in ranked)
+            for output, before in zip(outputs, encoding.repeated, strict=True)
+            for ranked in output[before:]
         )
         return Filled(**place_of(record, encoding), masks=masks)
+
+    def _spelled(self, token: int) -> str:
+        """A token as text, without the blank that some are written with; one that is no whole text as it is named."""
+        assert self._tokenizer is not None
+        text = str(self._tokenizer.decode([token])).strip()
+        whole = text and "\N{REPLACEMENT CHARACTER}" not in text
+        return text if whole else str(self._tokenizer.convert_ids_to_tokens(token))
 
     def mistake(self, record: Record, answer: Filled) -> dict[str, Any] | None:
         return None
@@ -261,6 +299,17 @@ class MaskedMeasure:
             "perplexity": math.exp(min(loss, 700.0)),
             "accuracy": self.right / count,
         }
+
+
+def _trained_masking(config: NystromformerConfig) -> dict[str, Any]:
+    """The masking of a model's training; nothing where its configuration does not say."""
+    saved = getattr(config, "masking", None)
+    if saved is None:
+        return {}
+    known = {"mask_fraction": float, "whole_words": bool}
+    if not isinstance(saved, dict) or {name: type(value) for name, value in saved.items()} != known:
+        raise NysformerError(f"config.json: masking: {saved!r} is not what a training writes; correct or remove it")
+    return saved
 
 
 def _masking(tokenizer: PreTrainedTokenizerBase, **options: Any) -> MaskingOptions:

@@ -1,6 +1,6 @@
 """What a run says of its documents before it trains."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -15,14 +15,14 @@ _MOST_ROWS = 30
 _PARTS = {"train": "training", "valid": "validation"}
 
 
-def announce(console: Console, corpus: Corpus, logs: Mapping[str, ReadLog], new_head: str | None) -> None:
-    """Print the sizes of both parts, what reading them met, the labels and their documents, and why the head is new.
+def announce(console: Console, corpus: Corpus, logs: Mapping[str, ReadLog], notes: Sequence[str]) -> None:
+    """Print the sizes of both parts, what reading them met, the labels and their documents, and notes on the model.
 
     Args:
         console: where to.
         corpus: the documents.
         logs: what reading "train" and "valid" met: files that were skipped, labels that got another spelling.
-        new_head: why the run starts with a new head; None where it keeps the model's.
+        notes: on the model, line by line, such as why its head is new.
     """
 
     def say(line: str) -> None:
@@ -38,8 +38,8 @@ def announce(console: Console, corpus: Corpus, logs: Mapping[str, ReadLog], new_
         console.print(label_table_of(corpus))
     if len(labels) > _MOST_ROWS:
         say(f"and {len(labels) - _MOST_ROWS:,} more labels")
-    if new_head is not None:
-        say(f"new head: {new_head}")
+    for line in notes:
+        say(line)
 
 
 def label_table_of(corpus: Corpus) -> Table:

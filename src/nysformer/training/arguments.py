@@ -8,14 +8,14 @@ from transformers import TrainingArguments
 from nysformer.errors import NysformerError
 from nysformer.tasks.base import Metric
 from nysformer.training.folder import RunFolder
-from nysformer.training.options import FinetuneOptions
+from nysformer.training.settings import TrainingOptions
 
 __all__ = ["steps_of", "training_arguments"]
 
 _DEFAULT_EPOCHS = 3.0
 
 
-def steps_of(options: FinetuneOptions, steps_an_epoch: int) -> int:
+def steps_of(options: TrainingOptions, steps_an_epoch: int) -> int:
     """Optimizer steps of a whole run, where no time limit and no early stopping ends it."""
     epochs = _DEFAULT_EPOCHS if options.epochs is None and options.max_steps is None else options.epochs
     limits = [] if options.max_steps is None else [options.max_steps]
@@ -23,7 +23,7 @@ def steps_of(options: FinetuneOptions, steps_an_epoch: int) -> int:
 
 
 def training_arguments(
-    options: FinetuneOptions, folder: RunFolder, metric: Metric, steps: int, steps_an_epoch: int
+    options: TrainingOptions, folder: RunFolder, metric: Metric, steps: int, steps_an_epoch: int
 ) -> TrainingArguments:
     """The arguments of a run of `steps` steps, whose best checkpoint is chosen by `metric`.
 
@@ -58,6 +58,6 @@ def training_arguments(
     )
     if arguments.world_size > 1:
         raise NysformerError(
-            f"fine-tuning runs in one process, not in {arguments.world_size}; start it without a launcher"
+            f"training runs in one process, not in {arguments.world_size}; start it without a launcher"
         )
     return arguments

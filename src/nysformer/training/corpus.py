@@ -1,9 +1,8 @@
-"""Training and validation documents of a run: what they are, what is trained on, what is held out."""
+"""What a run trains on and is measured by: documents as the model reads them, counted."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,41 +12,21 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from nysformer.data.documents import Documents, load_documents
+from nysformer.data.documents import Documents
 from nysformer.data.framing import Encoder
-from nysformer.data.groups import near_duplicate_groups
-from nysformer.data.holdout import Holdout, hold_out
-from nysformer.data.reader import ReadLog
 from nysformer.data.records import Record, RecordError
 from nysformer.errors import NysformerError
 from nysformer.tasks.base import Encoding, Example, Task
 from nysformer.tasks.encode import encode_records
 from nysformer.tasks.reading import Reading
-from nysformer.tasks.registry import task_class
+from nysformer.training.documents import RunDocuments
 from nysformer.training.examples import Examples, store_examples
-from nysformer.training.options import FinetuneOptions
+from nysformer.training.settings import TrainingOptions
 
-__all__ = ["Corpus", "Part", "RunDocuments", "build_corpus", "read_documents"]
+__all__ = ["Corpus", "Part", "build_corpus"]
 
 _TOGETHER = 64
 """Documents that are tokenized in one call."""
-
-
-@dataclass(frozen=True)
-class RunDocuments:
-    """What a run was given, read.
-
-    Attributes:
-        task: of the training documents.
-        train: training documents.
-        valid: validation documents; None where a share of the others is held out.
-        logs: what reading "train" and "valid" met.
-    """
-
-    task: Task[Any, Any]
-    train: Documents
-    valid: Documents | None
-    logs: dict[str, ReadLog] = field(default_factory=dict)
 
 
 @dataclass
@@ -68,13 +47,13 @@ class Part:
     lengths: array[int] = field(default_factory=lambda: array("q"))
     targets: bytearray = field(default_factory=bytearray)
 
-    def add(self, encoding: Encoding, categories: Sequence[str]) -> None:
+    def add(self, encoding: Encoding, categories: Sequence[str], target_bytes: bytes) -> None:
         """Count one document."""
         self.tokens += sum(example.num_tokens for example in encoding.examples)
         self.truncated += encoding.truncated
         self.labels.update(categories)
         self.lengths.append(encoding.length)
-        self.targets += _target_bytes(encoding.examples)
+        self.targets += target_bytes
 
     def as_json(self, names: Sequence[str]) -> dict[str, Any]:
         """What `run.json` says of it; `names` are all labels there may be."""
@@ -135,50 +114,19 @@ class Corpus:
         return [*self.notes, *parts]
 
 
-def read_documents(
-    options: FinetuneOptions,
-    known: Task[Any, Any] | None = None,
-    tokenizer: PreTrainedTokenizerBase | None = None,
-) -> RunDocuments:
-    """Read the documents of a run.
-
-    Args:
-        options: of the run.
-        known: the task of the model to begin with, if it is of the same kind: the order of its labels is kept where the
-            training documents have the same ones.
-        tokenizer: of that model.
-
-    Raises:
-        NysformerError: documents or labels are unusable.
-    """
-    kind = task_class(options.task)
-    settings = {"problem_type": options.problem_type}
-    layouts = kind.layouts_for(settings)
-    logs = {"train": ReadLog()}
-    train = load_documents(options.train, options.read_options(), layouts, labelled=True, log=logs["train"])
-    task = kind.from_records(train, settings, known, tokenizer)
-    valid = None
-    if options.has_validation:
-        logs["valid"] = ReadLog()
-        valid = load_documents(
-            options.valid, options.read_options(), task.own_layouts, labelled=True, log=logs["valid"]
-        )
-    return RunDocuments(task, train, valid, logs)
-
-
 def build_corpus(
-    documents: RunDocuments, options: FinetuneOptions, tokenizer: PreTrainedTokenizerBase, longest: int
+    documents: RunDocuments, options: TrainingOptions, tokenizer: PreTrainedTokenizerBase, longest: int
 ) -> Corpus:
-    """Encode the documents of a run, and hold validation documents out where none are given.
+    """Encode the documents of a run.
 
     Args:
-        documents: from `read_documents`.
+        documents: of it.
         options: of the run.
         tokenizer: of its model.
         longest: tokens its model can read at a time.
 
     Raises:
-        NysformerError: `max_length` is beyond `longest`; a document has no tokens; no share can be held out.
+        NysformerError: `max_length` is beyond `longest`; a document has no tokens.
     """
     max_length = longest if options.max_length is None else options.max_length
     if max_length > longest:
@@ -188,15 +136,12 @@ def build_corpus(
         )
     encoder = Encoder(tokenizer, max_length)
     reading = Reading(strategy=options.reading, overlap=options.overlap).on_side(tokenizer.truncation_side)
-    task, train, valid, notes = documents.task, documents.train, documents.valid, []
-    if valid is None:
-        split = _hold_out(train, task, options)
-        train, valid, notes = train.select(split.train.tolist()), train.select(split.valid.tolist()), split.notes
+    task, train, valid = documents.task, documents.train, documents.valid
     parts = {"train": Part(), "valid": Part()}
     examples = store_examples(_examples(train, task, encoder, reading, parts["train"]))
     for _ in _examples(valid, task, encoder, reading, parts["valid"]):
         pass  # counted, and every label looked at before the training; the documents are encoded as they are measured
-    return Corpus(task, encoder, reading, train, examples, valid, parts, notes)
+    return Corpus(task, encoder, reading, train, examples, valid, parts, documents.notes)
 
 
 def _examples(
@@ -208,7 +153,7 @@ def _examples(
         for record, encoding in zip(records, encodings, strict=True):
             if isinstance(encoding, RecordError):
                 raise NysformerError(f"{encoding}; fix or remove it")
-            part.add(encoding, task.categories(record))
+            part.add(encoding, task.categories(record), task.target_bytes(encoding.examples))
             yield from encoding.examples
 
 
@@ -221,36 +166,3 @@ def _chunks(documents: Documents) -> Iterator[list[Record]]:
             chunk = []
     if chunk:
         yield chunk
-
-
-def _target_bytes(examples: Sequence[Example]) -> bytes:
-    """Targets for a fingerprint: small whole numbers as they are, anything else as a digest."""
-    values = [value for example in examples for value in example.targets.values()]
-    if all(isinstance(value, int) for value in values):
-        return np.asarray(values, dtype=np.int64).tobytes()
-    return hashlib.sha256(json.dumps(values).encode()).digest()
-
-
-def _hold_out(documents: Documents, task: Task[Any, Any], options: FinetuneOptions) -> Holdout:
-    """Which documents to hold out."""
-    assert options.valid_share is not None
-    if len(documents) < 2:
-        raise NysformerError(
-            f"valid_share: {options.valid_share}: one document cannot be trained on and held out; add documents, or "
-            "give validation documents"
-        )
-    groups = None
-    if options.group_column is not None or options.group_near_duplicates:
-        keys = [
-            f"document {place}" if group is None else f"group {group}" for place, group in enumerate(documents.groups)
-        ]
-        if options.group_near_duplicates:
-            groups = near_duplicate_groups([record.text for record in documents], keys)
-        else:
-            groups = np.unique(keys, return_inverse=True)[1]
-    strata = [task.stratum(record) for record in documents]
-    names = [name for name in task.label_names if name in set(strata)] or [""]
-    number = {name: place for place, name in enumerate(names)}
-    return hold_out(
-        [number[stratum] for stratum in strata], names, options.valid_share, groups=groups, seed=options.seed
-    )

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase
+
 from nysformer.errors import NysformerError
 from nysformer.files.atomic import write_atomically
+from nysformer.files.folders import new_folder
 from nysformer.files.locks import holds_nothing
 
 __all__ = ["RunFolder"]
@@ -25,7 +28,8 @@ class RunFolder:
     """The files of one run and where they stand.
 
     `checkpoints/checkpoint-N` are model folders too, each with `metrics.json` and the state of the training; `logs`
-    holds the TensorBoard events; model, tokenizer, `metrics.json`, `history.jsonl` and `run.json` lie in the folder.
+    holds the TensorBoard events; `tokenizer` is there from the beginning of a run with a new model
+    on; model, tokenizer, `metrics.json`, `history.jsonl` and `run.json` lie in the folder.
     """
 
     path: Path
@@ -37,6 +41,10 @@ class RunFolder:
     @property
     def logs(self) -> Path:
         return self.path / "logs"
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.path / "tokenizer"
 
     def holds_run(self) -> bool:
         """Whether a run began here."""
@@ -67,7 +75,7 @@ class RunFolder:
         # Half a checkpoint, left by a kill in the middle, must not look like one to resume from.
         for state in self.checkpoints.glob(f"checkpoint-*/{_STATE}"):
             state.unlink(missing_ok=True)
-        for folder in (self.checkpoints, self.logs):
+        for folder in (self.checkpoints, self.logs, self.tokenizer):
             shutil.rmtree(folder, ignore_errors=True)
         names = [*self.read_json("run.json").get("files", []), "metrics.json", "history.jsonl", "run.json"]
         for name in names:
@@ -101,6 +109,13 @@ class RunFolder:
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as file:
             file.write(text)
+
+    def keep_tokenizer(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Write a tokenizer into `tokenizer`, whole or not at all; one that stands there stays."""
+        if self.tokenizer.exists():
+            return
+        with new_folder(self.tokenizer) as partial:
+            tokenizer.save_pretrained(partial)
 
     def last_state(self) -> tuple[Path, dict[str, Any]] | None:
         """The newest whole checkpoint and the trainer's state in it; halves that a kill left behind are removed.

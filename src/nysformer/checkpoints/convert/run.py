@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from nysformer import __version__
@@ -15,12 +14,10 @@ from nysformer.checkpoints.card import write_card
 from nysformer.checkpoints.convert.conversion import Conversion
 from nysformer.checkpoints.convert.source import convert_source
 from nysformer.checkpoints.convert.verify import Difference, verify
-from nysformer.checkpoints.load import TOKENIZERS, load_tokenizer
+from nysformer.checkpoints.load import read_tokenizer
 from nysformer.checkpoints.options import ConversionOptions
 from nysformer.errors import NysformerError
 from nysformer.files.folders import check_new_folder, new_folder
-from nysformer.models import NystromformerConfig
-from nysformer.models.settings import one_line, read_json
 
 __all__ = ["SAMPLE", "Converted", "convert"]
 
@@ -115,25 +112,7 @@ def _tokenizer(source: Path, given: str | Path | None) -> PreTrainedTokenizerBas
             f"{source}: a checkpoint file has no tokenizer; give tokenizer=NAME, a folder or a hub name"
         )
     name = source if given is None else Path(given)
-    if name.is_dir():
-        if not any((name / file).is_file() for file in TOKENIZERS):
-            raise NysformerError(f"{name}: no tokenizer in the folder; give tokenizer=NAME, a folder or a hub name")
-        config_file = name / "config.json"
-        if config_file.is_file() and _model_type(config_file) == NystromformerConfig.model_type:
-            return load_tokenizer(name)
-    try:
-        return AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
-    except Exception as error:  # the tokenizers library raises bare Exceptions
-        raise NysformerError(
-            f"{name}: no tokenizer can be read ({one_line(error)}); give tokenizer=NAME, a folder or a hub name"
-        ) from error
-
-
-def _model_type(path: Path) -> Any:
-    try:
-        return read_json(path).get("model_type")
-    except NysformerError as error:
-        raise NysformerError(f"{path}: {error}; copy the folder again") from error
+    return read_tokenizer(name)
 
 
 def _card(folder: Path, conversion: Conversion, source: str, found: list[Difference]) -> None:

@@ -1,0 +1,136 @@
+"""The documents of a run: read, and a share of them held out where none are given to measure by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from nysformer.data.documents import Documents, load_documents
+from nysformer.data.groups import near_duplicate_groups
+from nysformer.data.holdout import Holdout, hold_out
+from nysformer.data.reader import ReadLog
+from nysformer.data.reading import Layout
+from nysformer.data.records import Record
+from nysformer.tasks.base import Task
+from nysformer.tasks.registry import task_class
+from nysformer.training.options import FinetuneOptions
+from nysformer.training.settings import TrainingOptions
+
+__all__ = ["RunDocuments", "Texts", "read_documents", "read_texts"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Texts:
+    """Documents in two parts.
+
+    Attributes:
+        train: to train on.
+        valid: to measure by.
+        logs: what reading "train" and "valid" met.
+        notes: what the user should know of the held-out share, line by line.
+    """
+
+    train: Documents
+    valid: Documents
+    logs: dict[str, ReadLog] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunDocuments(Texts):
+    """What a run was given, read.
+
+    Attributes:
+        task: of the training documents.
+    """
+
+    task: Task[Any, Any]
+
+
+def read_documents(
+    options: FinetuneOptions,
+    known: Task[Any, Any] | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> RunDocuments:
+    """Read the documents of a fine-tuning run.
+
+    Args:
+        options: of the run.
+        known: the task of the model to begin with, if it is of the same kind: the order of its labels is kept where the
+            documents have the same ones.
+        tokenizer: of that model.
+
+    Raises:
+        NysformerError: documents or labels are unusable; no share can be held out.
+    """
+    kind = task_class(options.task)
+    settings = {"problem_type": options.problem_type}
+    logs = {"train": ReadLog()}
+    given = _load(options.train, options, kind.layouts_for(settings), logs["train"])
+    task = kind.from_records(given, settings, known, tokenizer)
+    texts = _two_parts(given, options, task.own_layouts, logs, task.stratum, task.label_names)
+    return RunDocuments(**vars(texts), task=task)
+
+
+def read_texts(options: TrainingOptions, layouts: Sequence[Layout]) -> Texts:
+    """Read documents without labels.
+
+    Raises:
+        NysformerError: documents are unusable; no share can be held out.
+    """
+    logs = {"train": ReadLog()}
+    return _two_parts(_load(options.train, options, layouts, logs["train"]), options, layouts, logs)
+
+
+def _load(data: Any, options: TrainingOptions, layouts: Sequence[Layout], log: ReadLog) -> Documents:
+    return load_documents(data, options.read_options(), layouts, labelled=True, log=log)
+
+
+def _two_parts(
+    given: Documents,
+    options: TrainingOptions,
+    layouts: Sequence[Layout],
+    logs: dict[str, ReadLog],
+    stratum: Callable[[Record], str] | None = None,
+    names: Sequence[str] = (),
+) -> Texts:
+    """The documents to train on as they were given, or without a share, and those to measure by.
+
+    Args:
+        given: to train on.
+        options: of the run.
+        layouts: of the documents to measure by.
+        logs: is told what reading those meets.
+        stratum: each gives its share; None where there are none.
+        names: of the strata.
+    """
+    if options.has_validation:
+        logs["valid"] = ReadLog()
+        return Texts(train=given, valid=_load(options.valid, options, layouts, logs["valid"]), logs=logs)
+    split = _hold_out(given, options, stratum, names)
+    train, valid = (given.select(part.tolist()) for part in (split.train, split.valid))
+    return Texts(train=train, valid=valid, logs=logs, notes=split.notes)
+
+
+def _hold_out(
+    documents: Documents, options: TrainingOptions, stratum: Callable[[Record], str] | None, names: Sequence[str]
+) -> Holdout:
+    """Which documents to hold out."""
+    groups = None
+    if options.group_column is not None or options.group_near_duplicates:
+        keys = [
+            f"document {place}" if group is None else f"group {group}" for place, group in enumerate(documents.groups)
+        ]
+        if options.group_near_duplicates:
+            groups = near_duplicate_groups([record.text for record in documents], keys)
+        else:
+            groups = np.unique(keys, return_inverse=True)[1]
+    assert options.valid_share is not None
+    strata = [""] * len(documents) if stratum is None else [stratum(record) for record in documents]
+    names = [name for name in names if name in set(strata)] or [""]
+    number = {name: place for place, name in enumerate(names)}
+    return hold_out([number[each] for each in strata], names, options.valid_share, groups=groups, seed=options.seed)

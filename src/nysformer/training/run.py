@@ -1,0 +1,270 @@
+"""A run, whatever is trained: check and read everything, train from the last checkpoint on, write the model."""
+
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from rich.console import Console
+from torch.utils.tensorboard import SummaryWriter
+from transformers import (
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    TrainerState,
+    set_seed,
+)
+from transformers.integrations import TensorBoardCallback
+
+from nysformer.data.batches import TokenBudgetBatchSampler
+from nysformer.data.quiet import no_progress_bars
+from nysformer.errors import NysformerError
+from nysformer.files.locks import lock_folder
+from nysformer.models import NystromformerPreTrainedModel
+from nysformer.ops import ProductBackend, can_pack, product_backend, use_product_backend
+from nysformer.tasks.base import LossFunction, Metric, Task
+from nysformer.training.announce import announce
+from nysformer.training.arguments import steps_of, training_arguments
+from nysformer.training.callbacks import EarlyStopping, ProgressBar, RunKeeper, evaluations_since_best, history
+from nysformer.training.card import CARD, write_run_card
+from nysformer.training.corpus import Corpus, build_corpus
+from nysformer.training.documents import RunDocuments
+from nysformer.training.folder import RunFolder
+from nysformer.training.memory import returned_memory
+from nysformer.training.resumable import while_reading, while_training
+from nysformer.training.schedule import Clock, Schedule
+from nysformer.training.settings import TrainingOptions, TrainingResult
+from nysformer.training.trainer import Evaluation, TokenBudgetTrainer
+
+__all__ = ["Begin", "Start", "run_training"]
+
+_PACKAGES = ("nysformer", "torch", "transformers", "accelerate", "datasets", "tokenizers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What a run begins with.
+
+    Attributes:
+        source: what the model and the tokenizer are called in errors.
+        tokenizer: of the model.
+        documents: to train on and to measure by.
+        load: gives the model, drawing its new weights where it has some, and lines for the user on how it came to be.
+        keep_tokenizer: write the tokenizer into the run folder at once, for a resumption before the first checkpoint.
+    """
+
+    source: str
+    tokenizer: PreTrainedTokenizerBase
+    documents: RunDocuments
+    load: Callable[[], tuple[NystromformerPreTrainedModel, Sequence[str]]]
+    keep_tokenizer: bool = False
+
+
+class Begin(Protocol):
+    """How model, tokenizer and documents of one kind of training come to be."""
+
+    def __call__(self, folder: RunFolder, checkpoint: Path | None) -> Start:
+        """Read and check all of it, and write nothing.
+
+        Args:
+            folder: of the run.
+            checkpoint: a model folder, from which a resumed run goes on; None where it begins.
+        """
+
+
+def run_training(options: TrainingOptions, begin: Begin, console: Console | None = None) -> TrainingResult:
+    """Train, and make the best checkpoint the model in `options.output`; see `nysformer.training.finetune.finetune`.
+
+    Args:
+        options: of the run.
+        begin: gives what it begins with.
+        console: where progress is shown; None shows none.
+
+    Raises:
+        NysformerError, Interrupted: see there.
+    """
+    folder = RunFolder(Path(options.output))
+    if not options.resume and options.model is not None and folder.path.resolve() == Path(options.model).resolve():
+        raise NysformerError(f"{folder.path}: both the model to begin with and the output; name another output folder")
+    if options.eval_dtype is not None and torch.cuda.is_available():
+        raise NysformerError(
+            f"eval_dtype {options.eval_dtype} is for a CPU, and this run trains on a GPU; leave it out"
+        )
+    with lock_folder(folder.path), while_reading(folder):
+        return _run(options, folder, begin, console or Console(quiet=True))
+
+
+def _run(options: TrainingOptions, folder: RunFolder, begin: Begin, console: Console) -> TrainingResult:
+    """Check and read everything, then write and train."""
+    folder.check(resume=options.resume, overwrite=options.overwrite)
+    before = folder.read_json("run.json") if options.resume else None
+    if before is not None:
+        options.check_resumable(before.get("options", {}))
+    last = folder.last_state() if options.resume else None
+
+    start = begin(folder, last[0] if last else None)
+    tokenizer, documents = start.tokenizer, start.documents
+    metric = _best_metric(documents.task, options.best_metric)
+    options = replace(options, best_metric=metric.key)
+    if before is not None:
+        options.check_resumable(before.get("options", {}))
+    set_seed(options.seed)  # of new weights
+    model, notes = start.load()
+    _check_vocabulary(start.source, model, tokenizer)
+    corpus = build_corpus(documents, options, tokenizer, model.config.max_position_embeddings)
+    if before is not None and before.get("data", {}).get("fingerprint") != corpus.fingerprint:
+        raise NysformerError(f"{folder.path}: the documents are not those the run began with; begin a new run")
+    loss = corpus.task.loss_function(corpus.trained, balanced=options.balanced)
+    model.config.__dict__.pop("reading", None)  # of an earlier training
+    if corpus.reading.strategy != "whole":
+        model.config.reading = corpus.reading.as_config(corpus.max_length)
+    announce(console, corpus, documents.logs, notes)
+
+    with while_training(folder):
+        if options.overwrite:
+            folder.clear()
+        product = _product(before)
+        versions = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+        run = {
+            "options": options.as_json(),
+            "versions": versions | {"float32_product": product},
+            "data": corpus.as_json(),
+        }
+        folder.write_json("run.json", run)
+        if start.keep_tokenizer:
+            folder.keep_tokenizer(tokenizer)
+        with use_product_backend(product):
+            schedule, state = _train(options, folder, corpus, loss, model, tokenizer, metric, last, console)
+        return _finish(options, folder, run, corpus, metric, schedule, state)
+
+
+def _best_metric(task: Task[Any, Any], key: str | None) -> Metric:
+    """The metric of that name; None for the task's first."""
+    for metric in task.metrics:
+        if key in (None, metric.key):
+            return metric
+    known = ", ".join(metric.key for metric in task.metrics)
+    raise NysformerError(f"best_metric: {task.name} has no {key!r}; choose {known}")
+
+
+def _product(before: dict[str, Any] | None) -> ProductBackend:
+    """The float32 product to train with: a resumed run keeps its own, since the two round differently."""
+    if before is None:
+        return product_backend()
+    # Runs from before the choice was recorded all trained with oneDNN where it exists.
+    recorded = before.get("versions", {}).get("float32_product", "onednn")
+    return "onednn" if recorded == "onednn" and can_pack(torch.float32) else "torch"
+
+
+def _check_vocabulary(source: str, model: NystromformerPreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    if len(tokenizer) > model.config.vocab_size:
+        raise NysformerError(
+            f"{source}: the tokenizer has {len(tokenizer)} tokens and the model only {model.config.vocab_size}; "
+            "save the model's own tokenizer beside it"
+        )
+
+
+def _train(
+    options: TrainingOptions,
+    folder: RunFolder,
+    corpus: Corpus,
+    loss: LossFunction | None,
+    model: NystromformerPreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    metric: Metric,
+    last: tuple[Path, dict[str, Any]] | None,
+    console: Console,
+) -> tuple[Schedule, TrainerState]:
+    """Train to the end of the steps or of the time, from the last checkpoint if there is one."""
+    budget = options.tokens_per_batch
+    train_batches = TokenBudgetBatchSampler(corpus.train.lengths, budget, seed=options.seed)
+    schedule = Schedule(
+        steps=steps_of(options, len(train_batches)),
+        warmup_share=options.warmup_share,
+        clock=Clock(),
+        limit=None if options.time_limit is None else 60.0 * options.time_limit,
+    )
+    done = 0
+    if last is not None:
+        state = TrainerState.load_from_json(str(last[0] / "trainer_state.json"))
+        schedule.clock.spent = state.log_history[-1]["seconds"]
+        done = state.global_step
+        if done >= schedule.steps or schedule.time_is_up() or _stopped_early(options, metric, state):
+            return schedule, state
+
+    evaluation = Evaluation(corpus, budget)
+    trainer = TokenBudgetTrainer(
+        model=model,
+        processing_class=tokenizer,  # which checkpoints hold, too
+        args=training_arguments(options, folder, metric, schedule.steps, len(train_batches)),
+        corpus=corpus,
+        train_batches=train_batches,
+        evaluation=evaluation,
+        schedule=schedule,
+        eval_dtype=options.eval_dtype,
+        compute_loss_func=loss,
+        callbacks=[RunKeeper(folder, schedule, evaluation)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    bar = ProgressBar(console, schedule, corpus.task.metrics)
+    trainer.add_callback(bar)
+    if options.early_stopping is not None:
+        trainer.add_callback(EarlyStopping(options.early_stopping, metric))
+    memory = returned_memory() if options.gradient_checkpointing else nullcontext()
+    with _tensorboard(folder, done) as log, no_progress_bars(), nullcontext() if console.quiet else bar.bar, memory:
+        trainer.add_callback(log)
+        trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
+    return schedule, trainer.state
+
+
+@contextmanager
+def _tensorboard(folder: RunFolder, done: int) -> Iterator[TensorBoardCallback]:
+    """Write the curve for TensorBoard too, from step `done` on; what earlier sessions wrote beyond it is dropped."""
+    writer = SummaryWriter(str(folder.logs), purge_step=done + 1)
+    try:
+        yield TensorBoardCallback(writer)
+    finally:
+        with suppress(OSError):  # the training's own error says that the disk is full
+            writer.close()
+
+
+def _stopped_early(options: TrainingOptions, metric: Metric, state: TrainerState) -> bool:
+    patience = options.early_stopping
+    return patience is not None and evaluations_since_best(state.log_history, metric) >= patience
+
+
+def _finish(
+    options: TrainingOptions,
+    folder: RunFolder,
+    run: dict[str, Any],
+    corpus: Corpus,
+    metric: Metric,
+    schedule: Schedule,
+    state: TrainerState,
+) -> TrainingResult:
+    """Make the best checkpoint the model of the folder, and write down how the run ended."""
+    best_step = state.best_global_step or state.global_step
+    best = f"checkpoints/checkpoint-{best_step}"
+    metrics = folder.read_json(f"{best}/metrics.json")
+    stopped_by: Literal["steps", "time", "early_stopping"] = "steps"
+    if state.global_step < schedule.steps:
+        stopped_by = "early_stopping" if _stopped_early(options, metric, state) else "time"
+    entries = list(history(state))
+    outcome = {
+        "best_step": best_step,
+        "steps": state.global_step,
+        "tokens": state.num_input_tokens_seen,
+        "seconds": entries[-1]["seconds"],
+        "stopped_by": stopped_by,
+    }
+    titles = {each.key: each.title for each in corpus.task.metrics}
+    truncated = {name: part.truncated for name, part in corpus.parts.items()}
+    files = folder.publish(folder.path / best)
+    folder.write_json("metrics.json", metrics)
+    folder.write_lines("history.jsonl", entries)
+    write_run_card(folder.path, corpus.task, run, metrics)
+    folder.write_json("run.json", {**run, "outcome": outcome, "files": [*files, CARD]})
+    return TrainingResult(output=folder.path, metrics=metrics, titles=titles, truncated=truncated, **outcome)
