@@ -39,7 +39,7 @@ _DOCS_HELP = "Write the page of the newest result of `python -m benchmarks.recip
 
 
 def main() -> None:
-    """Parse and run; a user's mistake is one line on standard error and exit code 2."""
+    """Parse and run; a user's mistake is one line on standard error and exit code 2, Ctrl-C one and 130."""
     given = sys.argv[1:]
     command = {"run": _run, "docs": _docs}.get(given[0] if given else "", _data)
     try:
@@ -47,6 +47,9 @@ def main() -> None:
     except NysformerError as error:
         print(f"nysformer: {error}", file=sys.stderr)
         code = 2
+    except KeyboardInterrupt:
+        print("nysformer: interrupted; what is finished is kept", file=sys.stderr)
+        code = 130
     if code:
         sys.exit(code)
 

@@ -36,7 +36,7 @@ class Recipe:
         data: a key of `DATA_SETS`.
         positions: tokens that the encoder reads at most: the packaged MiniLM, converted to so many positions.
         command: a key of `COMMANDS`.
-        options: of the training, as its command's dataclass names them; files and folders are added.
+        options: of the training, as its command's dataclass names them; files, folders and the task are added.
         evaluation: fields of `InferenceOptions`.
         metric: of the task, on the test documents.
         lower_is_better: of `metric`.
@@ -68,7 +68,7 @@ class Recipe:
         Raises:
             NysformerError: the options are not those of the command, or cannot be meant.
         """
-        files = {
+        files: dict[str, Any] = {
             "model": str(encoder),
             "train": (str(data_dir / "train.jsonl"),),
             "valid": (str(data_dir / "valid.jsonl"),),
@@ -76,6 +76,8 @@ class Recipe:
             "overwrite": True,  # what a killed run left
         }
         cls = self.options_class()
+        if any(each.name == "task" for each in fields(cls)):
+            files["task"] = DATA_SETS[self.data].task
         try:
             cls(**files, **self.options)
         except TypeError as error:

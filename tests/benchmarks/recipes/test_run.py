@@ -44,7 +44,7 @@ def write_recipe(path: Path, **change: Any) -> Path:
         "data": "toy",
         "positions": 64,
         "command": "finetune",
-        "options": {"task": "sequence-classification", "max_steps": 2, "max_length": 16, "reading": "windows"},
+        "options": {"max_steps": 2, "max_length": 16, "reading": "windows"},
         "evaluation": {"reading": "head"},
         "metric": "accuracy",
         "baselines": ["guess"],
@@ -57,7 +57,7 @@ def test_a_recipe_runs_once_is_kept_and_makes_a_page(
     folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = tmp_path / "recipes/good.yaml"
-    bad = write_recipe(tmp_path / "recipes/bad.yaml", options={"task": "masked-lm", "max_steps": 1})
+    bad = write_recipe(tmp_path / "recipes/bad.yaml", options={"class_weights": "balanced", "max_length": 999})
     assert run_recipes([bad, good], **folders) == 1
     said = capsys.readouterr()
     assert "failed: bad" in said.err
