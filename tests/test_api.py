@@ -1,7 +1,10 @@
 """What `import nysformer` offers."""
 
+import json
 from pathlib import Path
 
+import datasets
+import pandas
 import pytest
 from tiny import save_classifier
 
@@ -36,6 +39,25 @@ def test_finetune_and_evaluate_from_python(tmp_path: Path) -> None:
     )
     result = nysformer.finetune(options)
     assert nysformer.evaluate(result.output, [data])["documents"] == 8
+
+
+def test_finetune_and_evaluate_rows_in_memory(tmp_path: Path) -> None:
+    rows = [{"body": "a b", "label": "ham"}, {"body": "x y", "label": "spam"}] * 4
+    for number, data in enumerate((rows, pandas.DataFrame(rows), datasets.Dataset.from_list(rows))):
+        result = nysformer.finetune(
+            model=save_classifier(tmp_path / "model"),
+            train=data,
+            valid_share=0.25,
+            text_column="body",
+            output=tmp_path / f"run {number}",
+            max_steps=1,
+        )
+        assert (
+            json.loads((result.output / "run.json").read_bytes())["options"]["train"] == f"rows: {type(data).__name__}"
+        )
+        assert nysformer.evaluate(result.output, data, text_column="body")["documents"] == 8
+        answers = list(nysformer.load(result.output).predict(data, nysformer.ReadOptions(text_column="body")))
+        assert [answer.line for answer in answers] == list(range(1, 9))
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nysformer import ops as ops
     from nysformer.checkpoints.convert.encoder import from_bert as from_bert
+    from nysformer.data.reading import ReadOptions as ReadOptions
     from nysformer.errors import NysformerError as NysformerError
     from nysformer.inference.evaluate import evaluate as evaluate
     from nysformer.inference.predict import Predictor as Predictor
@@ -70,6 +71,7 @@ _HOME = {
     "NystromformerPreTrainedModel": "nysformer.models",
     "Prediction": "nysformer.tasks.sequence_classification",
     "Predictor": "nysformer.inference.predict",
+    "ReadOptions": "nysformer.data.reading",
     "evaluate": "nysformer.inference.evaluate",
     "finetune": "nysformer.training.finetune",
     "from_bert": "nysformer.checkpoints.convert.encoder",

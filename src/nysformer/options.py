@@ -11,7 +11,7 @@ import math
 import numbers
 import os
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, Protocol, TypeVar, get_args
 
@@ -21,6 +21,7 @@ __all__ = [
     "PANELS",
     "Choice",
     "Declaration",
+    "FilesOrRows",
     "Flag",
     "Names",
     "Number",
@@ -184,6 +185,27 @@ class Texts:
         values = [value] if isinstance(value, str | os.PathLike) else value
         if not isinstance(values, list | tuple):
             raise NysformerError(f"{name}: {value!r} is not a sequence of texts")
+        return tuple(Text().read(name, each) for each in values)
+
+
+@dataclass(frozen=True)
+class FilesOrRows:
+    """Files and folders, as a tuple of texts; or rows in memory, such as a list of mappings, as they are.
+
+    One file alone is a tuple of one, and whatever holds nothing an empty tuple.
+    """
+
+    def read(self, name: str, value: Any) -> Any:
+        values = [value] if isinstance(value, str | os.PathLike) else value
+        if not isinstance(values, Iterable) or isinstance(values, bytes | bytearray | Mapping):
+            raise NysformerError(
+                f"{name}: of type {type(value).__name__}; give files and folders, or rows: a list of mappings, a "
+                "DataFrame or a Dataset"
+            )
+        if isinstance(values, Sized) and not len(values):
+            return ()
+        if not isinstance(values, list | tuple) or isinstance(values[0], Mapping):
+            return values
         return tuple(Text().read(name, each) for each in values)
 
 

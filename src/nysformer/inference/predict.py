@@ -168,7 +168,8 @@ class Predictor:
             raise NysformerError(f"dtype int8 runs on a CPU only, not on {place}; choose float32 or bfloat16")
         check_model(model_dir)
         tokenizer = load_tokenizer(model_dir)
-        model = load_model(model_dir, _unnamed(model_dir))
+        kind = _kind_of(model_dir)
+        model = load_model(model_dir, None if kind is None else kind.model_class)
         if place.type == "cpu":
             model = fast_copy(model, dtype)
         else:
@@ -268,10 +269,15 @@ def answer_window(
     return answers
 
 
-def _unnamed(model_dir: str | Path) -> type[NystromformerPreTrainedModel] | None:
-    """The model of a folder whose configuration names none: a classifier's need not. None where it does."""
-    named = is_adapter(model_dir) or load_config(model_dir).architectures
-    return None if named else NystromformerForSequenceClassification
+def _kind_of(model_dir: str | Path) -> type[Task[Any, Any]] | None:
+    """The task that a folder's configuration names by the model it was saved as; None where it is of none.
+
+    A classifier's configuration need not name a model.
+    """
+    adapted = adapted_class(model_dir) if is_adapter(model_dir) else None
+    names = [adapted] if adapted else load_config(model_dir).architectures
+    names = names or [NystromformerForSequenceClassification.__name__]
+    return next((kind for kind in map(task_class, TASKS) if kind.model_class.__name__ == names[0]), None)
 
 
 def layouts_of(model_dir: str | Path) -> tuple[Layout, ...]:
@@ -283,11 +289,8 @@ def layouts_of(model_dir: str | Path) -> tuple[Layout, ...]:
     Raises:
         NysformerError: no such folder, or a configuration that is not a Nyströmformer's.
     """
-    kind = _unnamed(model_dir)
-    name = adapted_class(model_dir) if is_adapter(model_dir) else None
-    names = [kind.__name__ if kind else name or (load_config(model_dir).architectures or [""])[0]]
-    kinds = (task_class(each) for each in TASKS)
-    return next((kind.layouts for kind in kinds if kind.model_class.__name__ in names), TEXT_AND_LABEL)
+    kind = _kind_of(model_dir)
+    return TEXT_AND_LABEL if kind is None else kind.layouts
 
 
 def _task_of(model: NystromformerPreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Task[Any, Any]:

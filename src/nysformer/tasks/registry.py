@@ -42,5 +42,6 @@ def task_class(name: str) -> type[Task[Any, Any]]:
 
 def task_of(model: NystromformerPreTrainedModel) -> type[Task[Any, Any]] | None:
     """The task whose head a model has; None for a model without a head."""
-    kinds = (task_class(name) for name in TASKS)
+    kinds = [task_class(name) for name in TASKS]
+    kinds.sort(key=lambda kind: type(model) is not kind.model_class)  # a model's own task before that of its base
     return next((kind for kind in kinds if isinstance(model, kind.model_class)), None)

@@ -158,7 +158,7 @@ def read_documents(
     train = load_documents(options.train, options.read_options(), layouts, labelled=True, log=logs["train"])
     task = kind.from_records(train, settings, known, tokenizer)
     valid = None
-    if options.valid:
+    if options.has_validation:
         logs["valid"] = ReadLog()
         valid = load_documents(
             options.valid, options.read_options(), task.own_layouts, labelled=True, log=logs["valid"]

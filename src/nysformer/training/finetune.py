@@ -46,7 +46,9 @@ __all__ = ["finetune"]
 _PACKAGES = ("nysformer", "torch", "transformers", "accelerate", "datasets")
 
 
-def finetune(options: FinetuneOptions, *, console: Console | None = None) -> FinetuneResult:
+def finetune(
+    options: FinetuneOptions | None = None, *, console: Console | None = None, **settings: Any
+) -> FinetuneResult:
     """Fine-tune a Nyströmformer for a task on documents; the best checkpoint becomes the model in `options.output`.
 
     The folder holds `model.safetensors`, `config.json` with the label names, the tokenizer, `metrics.json` (the
@@ -59,8 +61,9 @@ def finetune(options: FinetuneOptions, *, console: Console | None = None) -> Fin
     the labels; where it has not, the head is new, and the console says why.
 
     Args:
-        options: see `FinetuneOptions`.
+        options: see `FinetuneOptions`; None makes them of `settings`.
         console: where progress is shown; None shows none.
+        settings: fields of `FinetuneOptions`, or what is to replace those of `options`.
 
     Returns:
         The outcome, as it also stands in `run.json`.
@@ -72,10 +75,11 @@ def finetune(options: FinetuneOptions, *, console: Console | None = None) -> Fin
 
     Example:
         >>> finetune(  # doctest: +SKIP
-        ...     FinetuneOptions(model="encoder", train=("train.jsonl",), valid=("valid.jsonl",), output="runs/first")
+        ...     model="encoder", train="train.jsonl", valid=[{"text": "Dear all,", "label": "letter"}], output="runs/a"
         ... ).metrics["macro_f1"]
         0.71
     """
+    options = FinetuneOptions(**settings) if options is None else replace(options, **settings)
     console = console or Console(quiet=True)
     folder = RunFolder(Path(options.output))
     if not options.resume and folder.path.resolve() == Path(options.model).resolve():

@@ -1,18 +1,19 @@
 """The options of a fine-tuning run, and its result."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from nysformer.data.memory import Data
 from nysformer.data.reading import ReadOptions
 from nysformer.errors import NysformerError
 from nysformer.inference.options import READING_HELP, TOKENS_PER_BATCH
 from nysformer.options import (
     Choice,
+    FilesOrRows,
     Flag,
     Number,
     Text,
-    Texts,
     as_keywords,
     option,
     option_class,
@@ -84,16 +85,16 @@ class FinetuneOptions(ReadOptions):
         help="Go on with the run in `output` at its last checkpoint, with the losses it would have had.",
     )
     overwrite: bool = option(False, Flag(), panel="Model and output", help="Replace an earlier run in `output`.")
-    train: tuple[str, ...] = required(
-        Texts(),
+    train: tuple[str, ...] | Data = required(
+        FilesOrRows(),
         metavar="FILE...",
         panel="Documents",
         help="Documents to train on: JSON Lines, CSV, TSV, Parquet (.gz too); text files, labelled by the folder they "
         "lie in; folders of such.",
     )
-    valid: tuple[str, ...] = option(
+    valid: tuple[str, ...] | Data = option(
         (),
-        Texts(),
+        FilesOrRows(),
         metavar="FILE...",
         panel="Documents",
         help="Documents to choose the best checkpoint by. This or `valid_share` is needed.",
@@ -238,27 +239,34 @@ class FinetuneOptions(ReadOptions):
             NysformerError: with the option, its value and what it may be.
         """
         ReadOptions.__post_init__(self)
-        if not self.train:
+        validated = self.has_validation
+        if isinstance(self.train, tuple) and not self.train:
             raise NysformerError("train: no training documents; name files or folders")
-        if not self.valid and self.valid_share is None:
+        if not validated and self.valid_share is None:
             raise NysformerError("valid: no validation documents; name files or folders, or hold out a share of train")
-        if self.valid and self.valid_share is not None:
+        if validated and self.valid_share is not None:
             raise NysformerError("valid_share: validation documents are given already; leave out one of the two")
         for name in ("group_column", "group_near_duplicates"):
-            if self.valid and getattr(self, name):
+            if validated and getattr(self, name):
                 raise NysformerError(
                     f"{name}: nothing is held out, because validation documents are given; leave it out"
                 )
         if self.resume and self.overwrite:
             raise NysformerError("resume and overwrite exclude each other; leave out one of the two")
 
+    @property
+    def has_validation(self) -> bool:
+        """Whether validation documents are given, and none are held out."""
+        return not (isinstance(self.valid, tuple) and not self.valid)
+
     def read_options(self) -> ReadOptions:
         """How the files are read."""
         return ReadOptions(**as_keywords(self, of=ReadOptions))
 
     def as_json(self) -> dict[str, Any]:
-        """The options as they stand in `run.json`."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        """The options as they stand in `run.json`; of rows in memory, their type."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: _plain(value) for name, value in values.items()}
 
     def check_resumable(self, before: dict[str, Any]) -> None:
         """Compare with the options a run began with, which `as_json` gave.
@@ -301,3 +309,9 @@ class FinetuneResult:
     seconds: float
     stopped_by: Literal["steps", "time", "early_stopping"]
     truncated: dict[str, int]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return value if isinstance(value, str | int | float | dict | None) else f"rows: {type(value).__name__}"
