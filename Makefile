@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow bench lint clean
+.PHONY: demo test test-slow bench recipes lint clean
 
 demo: .venv/demo
 	$(BIN)/nysformer demo
@@ -19,6 +19,10 @@ bench: .venv/demo runs/demo/metrics.json
 	set -e; for name in startup parity products forward train corpus scaling memory quality accuracy; do \
 		$(BIN)/python -m benchmarks $$name; done
 	$(BIN)/python -m benchmarks table
+
+# A recipe that fails stops no other; what is finished is not run again, and stands in docs/tasks.md.
+recipes: .venv/demo
+	$(BIN)/python -m benchmarks.recipes run; ended=$$?; $(BIN)/python -m benchmarks.recipes docs && exit $$ended
 
 runs/demo/metrics.json: | .venv/demo
 	$(BIN)/nysformer demo

@@ -10,7 +10,7 @@ from typing import Any
 
 from nysformer.errors import NysformerError
 
-__all__ = ["BASELINES", "BENCHMARKS", "DEMO", "RESULTS", "TABLE", "run"]
+__all__ = ["BASELINES", "BENCHMARKS", "DEMO", "RECIPES", "RESULTS", "TABLE", "run"]
 
 # name -> function of the module of that name: only what runs is imported.
 BENCHMARKS = {
@@ -31,7 +31,7 @@ BENCHMARKS = {
 }
 TABLE = "table"
 # Names of result files that other commands write: the demo, and `python -m benchmarks.recipes`.
-DEMO, BASELINES = "demo", "recipe-baselines"
+DEMO, BASELINES, RECIPES = "demo", "recipe-baselines", "recipes"
 RESULTS = Path("benchmarks/results")
 
 

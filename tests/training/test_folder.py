@@ -34,6 +34,11 @@ def test_a_new_or_empty_folder_is_free(folder: RunFolder) -> None:
         folder.check(resume=True, overwrite=False)
 
 
+def test_clearing_a_folder_without_a_run_is_nothing(folder: RunFolder) -> None:
+    folder.clear()
+    assert not folder.path.exists()
+
+
 def test_a_run_is_kept_unless_told_otherwise(folder: RunFolder) -> None:
     folder.write_json("run.json", {})
     with pytest.raises(NysformerError, match="not empty; name another, or give resume=True or overwrite=True"):

@@ -77,8 +77,8 @@ class RunFolder:
             state.unlink(missing_ok=True)
         for folder in (self.checkpoints, self.logs, self.tokenizer):
             shutil.rmtree(folder, ignore_errors=True)
-        names = [*self.read_json("run.json").get("files", []), "metrics.json", "history.jsonl", "run.json"]
-        for name in names:
+        written = self.read_json("run.json").get("files", []) if self.holds_run() else []
+        for name in [*written, "metrics.json", "history.jsonl", "run.json"]:
             (self.path / Path(name).name).unlink(missing_ok=True)
 
     def read_json(self, name: str) -> dict[str, Any]:
