@@ -20,7 +20,10 @@ __all__ = ["COMMANDS", "RECIPES_DIR", "Recipe", "load_recipe", "recipe_paths"]
 
 RECIPES_DIR = Path("recipes")
 
-COMMANDS = {"finetune": "nysformer.training.options:FinetuneOptions"}
+COMMANDS = {
+    "finetune": "nysformer.training.options:FinetuneOptions",
+    "pretrain": "nysformer.training.pretrain_options:PretrainOptions",
+}
 """Command that trains -> module:dataclass of its options."""
 
 

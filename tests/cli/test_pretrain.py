@@ -103,7 +103,6 @@ def test_ctrl_c_prints_the_command_that_goes_on(job: list[str], tmp_path: Path) 
         (["--tokenizer", "encoder", "--vocab-size", "9"], "--vocab-size: the tokenizer of encoder is taken as it is"),
         (["--vocab-size", "20"], "--vocab-size: 20 tokens are too few for the 26 characters of the documents"),
         (["--tokenizer", "bpe"], "--vocab-size: 100 tokens are too few for the 256 bytes"),
-        (["--train", "empty.txt"], "empty.txt: the "),
         (["--mask-fraction", "0"], "--mask-fraction: 0.0 is not above 0"),
     ],
 )

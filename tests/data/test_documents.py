@@ -293,3 +293,18 @@ def test_words_of_labels_are_counted_once_a_document(tmp_path: Path) -> None:
     documents = load_documents(path, layouts=names, labelled=True, log=log)
     assert [document.label for document in documents] == [("x", "x", "y"), ("x",)]
     assert log.label_table() == [("x", 2), ("y", 1)]
+
+
+def test_what_cannot_be_read_is_left_out_and_said(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one", encoding="utf-8")
+    (tmp_path / "b.txt").write_text(" ", encoding="utf-8")
+    (tmp_path / "c.txt").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00")
+    log = ReadLog()
+    layouts = (Layout(Column("text", "the document")),)
+    documents = load_documents([tmp_path], layouts=layouts, labelled=False, log=log, lenient=True)
+    assert [record.text for record in documents] == ["one"]
+    assert len(log.warnings) == 2
+    assert log.lines()[0].startswith(f"warning: left out: {tmp_path / 'b.txt'}: the document is empty (1 more like it)")
+    (tmp_path / "a.txt").unlink()
+    with pytest.raises(NysformerError, match=r"b\.txt: the document is empty|nothing to read|no document can be read"):
+        load_documents([tmp_path], layouts=layouts, labelled=False, lenient=True)

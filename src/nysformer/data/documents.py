@@ -12,10 +12,11 @@ from typing import Any, overload
 import pyarrow
 
 from nysformer.data.labels import check_case
-from nysformer.data.reader import Data, ReadLog, ReadOptions, read_strictly
+from nysformer.data.reader import Data, ReadLog, ReadOptions, read_records, read_strictly
 from nysformer.data.reading import TEXT_AND_LABEL, Layout
-from nysformer.data.records import Record
+from nysformer.data.records import Record, RecordError
 from nysformer.data.values import as_read
+from nysformer.errors import NysformerError
 from nysformer.files.scratch import disk_errors, scratch_folder
 
 __all__ = ["Documents", "load_documents"]
@@ -111,6 +112,7 @@ def load_documents(
     *,
     labelled: bool,
     log: ReadLog | None = None,
+    lenient: bool = False,
 ) -> Documents:
     """Read documents that must all be whole; the first bad one is the error.
 
@@ -123,6 +125,7 @@ def load_documents(
         layouts: which columns make a document.
         labelled: whether documents have targets, such as labels.
         log: is told what was read, skipped and normalized.
+        lenient: leave out what cannot be read, and enter it in the log's warnings, as long as something is left.
 
     Raises:
         NysformerError: a source that is missing, of an unknown suffix, empty or unreadable; an absent column; a
@@ -135,7 +138,8 @@ def load_documents(
         Documents(2,718)
     """
     log = ReadLog() if log is None else log
-    records = read_strictly(data, options, layouts, labelled=labelled, log=log, columns=False)
+    read = _read_leniently if lenient else read_strictly
+    records = read(data, options, layouts, labelled=labelled, log=log, columns=False)
     path = str(scratch_folder() / "records.arrow")
     with ExitStack() as stack:
         with disk_errors():
@@ -149,6 +153,23 @@ def load_documents(
             stack.close()
     check_case(log.labels)
     return Documents(path)
+
+
+def _read_leniently(data: Data, *given: Any, log: ReadLog, **settings: Any) -> Iterator[Record]:
+    """As `read_strictly`, but what cannot be read becomes a warning in the log.
+
+    Raises:
+        NysformerError: also where nothing is left.
+    """
+    first: RecordError | None = None
+    for item in read_records(data, *given, log=log, **settings):
+        if isinstance(item, RecordError):
+            first = first or item
+            log.warnings.append(f"left out: {item}")
+        elif isinstance(item, Record):
+            yield item
+    if first is not None and not log.documents:
+        raise NysformerError(f"no document can be read: {first}")
 
 
 def _pieces(records: Iterator[Record]) -> Iterator[list[Record]]:

@@ -77,17 +77,20 @@ def read_documents(
 
 
 def read_texts(options: TrainingOptions, layouts: Sequence[Layout]) -> Texts:
-    """Read documents without labels.
+    """Read documents without labels; what cannot be read, such as an empty file in a folder, is left out and logged.
 
     Raises:
-        NysformerError: documents are unusable; no share can be held out.
+        NysformerError: no document is usable; no share can be held out.
     """
     logs = {"train": ReadLog()}
-    return _two_parts(_load(options.train, options, layouts, logs["train"]), options, layouts, logs)
+    given = _load(options.train, options, layouts, logs["train"], lenient=True)
+    return _two_parts(given, options, layouts, logs, lenient=True)
 
 
-def _load(data: Any, options: TrainingOptions, layouts: Sequence[Layout], log: ReadLog) -> Documents:
-    return load_documents(data, options.read_options(), layouts, labelled=True, log=log)
+def _load(
+    data: Any, options: TrainingOptions, layouts: Sequence[Layout], log: ReadLog, *, lenient: bool = False
+) -> Documents:
+    return load_documents(data, options.read_options(), layouts, labelled=True, log=log, lenient=lenient)
 
 
 def _two_parts(
@@ -97,6 +100,8 @@ def _two_parts(
     logs: dict[str, ReadLog],
     stratum: Callable[[Record], str] | None = None,
     names: Sequence[str] = (),
+    *,
+    lenient: bool = False,
 ) -> Texts:
     """The documents to train on as they were given, or without a share, and those to measure by.
 
@@ -107,13 +112,16 @@ def _two_parts(
         logs: is told what reading those meets.
         stratum: each gives its share; None where there are none.
         names: of the strata.
+        lenient: see `load_documents`.
     """
     if options.has_validation:
         logs["valid"] = ReadLog()
-        return Texts(train=given, valid=_load(options.valid, options, layouts, logs["valid"]), logs=logs)
+        return Texts(
+            train=given, valid=_load(options.valid, options, layouts, logs["valid"], lenient=lenient), logs=logs
+        )
     split = _hold_out(given, options, stratum, names)
-    train, valid = (given.select(part.tolist()) for part in (split.train, split.valid))
-    return Texts(train=train, valid=valid, logs=logs, notes=split.notes)
+    train, held = (given.select(part.tolist()) for part in (split.train, split.valid))
+    return Texts(train=train, valid=held, logs=logs, notes=split.notes)
 
 
 def _hold_out(
