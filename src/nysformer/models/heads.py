@@ -133,10 +133,11 @@ class TokenHeadModel(HeadModel):
         return cross_entropy(logits, labels if mask is None else labels.masked_fill(~mask, IGNORED), num_items)
 
 
-def on_tokens(head: Callable[[Tensor], Tensor], hidden: Tensor, mask: Tensor | None, fill: float = 0.0) -> Tensor:
-    """Apply a head to the real tokens of (B, N, E) only; `fill` elsewhere."""
+def on_tokens(head: Callable[[Tensor], Tensor], hidden: Tensor, mask: Tensor | None, *, lowest: bool = False) -> Tensor:
+    """Apply a head to the real tokens of (B, N, E) only; elsewhere 0, or the lowest number that its output can hold."""
     layout = batch_layout((hidden.shape[0], hidden.shape[1]), mask)
-    return unpack_masked(head(layout.pack(hidden)), layout, mask, fill)
+    rows = head(layout.pack(hidden))  # under autocast of another dtype than `hidden`
+    return unpack_masked(rows, layout, mask, torch.finfo(rows.dtype).min if lowest else 0.0)
 
 
 class PredictionTransform(nn.Module):
@@ -374,4 +375,4 @@ class NystromformerForQuestionAnswering(HeadModel):
         return self._output(outputs, return_dict, loss=loss, start_logits=start, end_logits=end)
 
     def logits(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        return on_tokens(lambda rows: project(self.qa_outputs, rows), hidden, mask, fill=torch.finfo(hidden.dtype).min)
+        return on_tokens(lambda rows: project(self.qa_outputs, rows), hidden, mask, lowest=True)
