@@ -226,10 +226,15 @@ def test_half_precision(make: Make, labelled: Make, name: str, mode: str, dtype:
     assert (said - truth)[real].square().mean().sqrt() < 8 * torch.finfo(dtype).eps * truth[real].abs().max()
 
 
+@pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("name", ["Model", *HEADS])
-def test_autocast(make: Make, labelled: Make, name: str) -> None:
+def test_autocast(make: Make, labelled: Make, name: str, padded: bool) -> None:
     model = make(name).train()
     inputs = labelled(name, 2, 50)
+    if padded:
+        mask = torch.ones_like(inputs["input_ids"])
+        mask[1, ..., 40:] = 0
+        inputs["attention_mask"] = mask
     with torch.autocast("cpu", dtype=torch.bfloat16):
         output = model(**inputs)
         loss = output.last_hidden_state.float().square().mean() if name == "Model" else output.loss

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import letter_tokenizer
 from tokenizers import Tokenizer, decoders
 from tokenizers.models import Unigram
 from tokenizers.pre_tokenizers import Metaspace
@@ -35,6 +36,13 @@ def test_texts_are_learnt(learn: Learn) -> None:
     _, metrics = learn(MaskedLM(options(mask_fraction=0.3)), records, steps=200)
     assert metrics["accuracy"] > 0.8
     assert metrics["perplexity"] == pytest.approx(np.exp(metrics["loss"]))
+
+
+def test_options_of_other_tasks_are_left_alone() -> None:
+    tokenizer = letter_tokenizer()
+    tokenizer.add_special_tokens({"mask_token": "[MASK]"})
+    task = MaskedLM.from_records([], {"problem_type": None, "whole_words": True}, tokenizer=tokenizer)
+    assert task.masking.whole_words
 
 
 @given(st.booleans(), st.floats(0.1, 0.9), st.integers(0, 1000))

@@ -132,11 +132,12 @@ class MaskedLM(Task[Filled, MaskedEncoding]):
         """See `Task.from_records`.
 
         Args:
-            options: `mask_fraction` and `whole_words`, see `MaskingOptions`.
+            options: `mask_fraction` and `whole_words`, see `MaskingOptions`; those of other tasks are left alone.
         """
         if tokenizer is None:
             raise NysformerError("masked-lm: masking needs the tokenizer; give it")
-        return cls(_masking(tokenizer, **options), tokenizer)
+        own = {name: options[name] for name in ("mask_fraction", "whole_words") if name in options}
+        return cls(_masking(tokenizer, **own), tokenizer)
 
     @classmethod
     def from_config(cls, config: NystromformerConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> MaskedLM:
