@@ -124,6 +124,8 @@ def test_a_model_reads_as_it_was_trained_to(options: Options, documents: tuple[P
     assert nysformer.evaluate(result.output, documents[1], device="cpu")["loss"] == pytest.approx(
         result.metrics["loss"], rel=1e-5
     )
+    head = nysformer.load(result.output, reading="head", device="cpu")
+    assert (head.reading.strategy, head.max_length) == ("head", 32)
     whole = nysformer.load(result.output, reading="whole", device="cpu")
     assert (whole.reading.strategy, whole.max_length) == ("whole", 256)
 

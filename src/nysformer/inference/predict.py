@@ -57,7 +57,7 @@ class Predictor:
         model: with a task's head, in evaluation mode, on the device it is to run on.
         tokenizer: the model's; it is left as it is.
         max_length: tokens that are read at a time, special ones included; None: as many as in training where the model
-            was trained to read otherwise than whole, else as many as it has positions for.
+            was trained to read otherwise than whole and `reading` is not "whole", else as many as it has positions for.
         reading: what is read of a longer document (see `nysformer.tasks.reading.Reading`); None: as in training.
         overlap: the share of a window that the next one repeats; None: as in training, else a quarter.
         tokens_per_batch: real tokens per batch; a longer document gets its own batch.
@@ -90,8 +90,8 @@ class Predictor:
     ) -> None:
         config = model.config
         trained = trained_reading(config)
-        if trained is not None and reading is None:
-            reading = trained[0].strategy
+        if trained is not None and reading != "whole":
+            reading = reading or trained[0].strategy
             overlap = trained[0].overlap if overlap is None else overlap
             max_length = trained[1] if max_length is None else max_length
         self.max_length, self.tokens_per_batch = checked_limits(config, tokenizer, max_length, tokens_per_batch)

@@ -1,5 +1,6 @@
 """A run, whatever is trained: check and read everything, train from the last checkpoint on, write the model."""
 
+import logging
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -214,7 +215,8 @@ def _train(
     if options.early_stopping is not None:
         trainer.add_callback(EarlyStopping(options.early_stopping, metric))
     memory = returned_memory() if options.gradient_checkpointing else nullcontext()
-    with _tensorboard(folder, done) as log, no_progress_bars(), nullcontext() if console.quiet else bar.bar, memory:
+    shown = nullcontext() if console.quiet else bar.bar
+    with _tensorboard(folder, done) as log, no_progress_bars(), _quiet_checkpoints(), shown, memory:
         trainer.add_callback(log)
         trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
     return schedule, trainer.state
@@ -229,6 +231,21 @@ def _tensorboard(folder: RunFolder, done: int) -> Iterator[TensorBoardCallback]:
     finally:
         with suppress(OSError):  # the training's own error says that the disk is full
             writer.close()
+
+
+@contextmanager
+def _quiet_checkpoints() -> Iterator[None]:
+    """Without transformers' word on file systems whose times are coarse: it then goes by the checkpoints' numbers."""
+    logger = logging.getLogger("transformers.trainer_utils")
+    logger.addFilter(_not_about_times)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_not_about_times)
+
+
+def _not_about_times(record: logging.LogRecord) -> bool:
+    return "mtime may not be reliable" not in record.getMessage()
 
 
 def _stopped_early(options: TrainingOptions, metric: Metric, state: TrainerState) -> bool:
