@@ -184,6 +184,8 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
     """What a flat row of an answer holds, for CSV and Parquet; lists and maps become JSON."""
     mistake_columns: ClassVar[Columns]
     """What `mistake` tells, beside the place and the length."""
+    pools: ClassVar[bool] = False
+    """Whether the head reads whole documents, by `NystromformerConfig.classifier_pooling`."""
     layouts: ClassVar[tuple[Layout, ...]]
     """How a record may be written."""
 

@@ -103,6 +103,7 @@ class SequenceClassification(Task[Prediction, Encoding]):
     pipeline_tag = "text-classification"
     model_class = NystromformerForSequenceClassification
     head = "classification"
+    pools = True
     layouts = (_layout(None),)
     answer_columns: ClassVar[Columns] = {
         "label": "text",

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from nysformer.checkpoints.load import check_model, load_tokenizer
+from nysformer.errors import NysformerError
 from nysformer.models import NystromformerPreTrainedModel
 from nysformer.tasks.registry import task_class
 from nysformer.training.documents import read_documents
@@ -57,12 +58,15 @@ def finetune(
     def begin(folder: RunFolder, checkpoint: Path | None) -> Start:
         source = str(checkpoint or chosen.model)
         check_model(source, hub=True)
+        kind = task_class(chosen.task)
+        if chosen.pooling is not None and not kind.pools:
+            raise NysformerError(f"pooling: {kind.name} has no use for it; leave it out")
         tokenizer = load_tokenizer(source)
-        head = read_head(source, task_class(chosen.task), tokenizer)
+        head = read_head(source, kind, tokenizer)
         documents = read_documents(chosen, head.known, tokenizer)
 
         def load() -> tuple[NystromformerPreTrainedModel, list[str]]:
-            model, reason = load_with_head(source, head, documents.task)
+            model, reason = load_with_head(source, head, documents.task, chosen.pooling)
             model.config.__dict__.pop("masking", None)  # of a pretraining
             return model, [] if reason is None else [f"new head: {reason}"]
 

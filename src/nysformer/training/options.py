@@ -58,6 +58,15 @@ class FinetuneOptions(TrainingOptions):
         help="Of sequence classification: single_label_classification, multi_label_classification or regression. By "
         "the labels, lists are several labels, numbers with a fraction a regression, anything else is one label.",
     )
+    pooling: Literal["first", "mean", "attention"] | None = option(
+        None,
+        Choice(("first", "mean", "attention")),
+        panel="Model and output",
+        show_default="the model's own",
+        help="What the head of sequence classification and multiple choice reads of a document. first: its first "
+        "token. mean: the mean of all tokens. attention: a mean with learned weights. Another than the model's own "
+        "makes its head new.",
+    )
     class_weights: Literal["balanced"] | None = option(
         None,
         Choice(("balanced",), none="none"),
