@@ -70,6 +70,12 @@ def finetune(
             model.config.__dict__.pop("masking", None)  # of a pretraining
             return model, [] if reason is None else [f"new head: {reason}"]
 
-        return Start(source=source, tokenizer=tokenizer, documents=documents, load=load)
+        return Start(
+            source=source,
+            tokenizer=tokenizer,
+            documents=documents,
+            load=load,
+            class_weights=chosen.class_weights,
+        )
 
     return run_training(chosen, begin, console)

@@ -1,10 +1,11 @@
 """The options of fine-tuning."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from nysformer.errors import NysformerError
 from nysformer.options import Choice, Text, option, option_class, required
+from nysformer.tasks.class_weights import ClassWeights
 from nysformer.tasks.labels import PROBLEM_TYPES, ProblemType
 from nysformer.tasks.registry import TASKS
 from nysformer.training.settings import TrainingOptions
@@ -67,14 +68,10 @@ class FinetuneOptions(TrainingOptions):
         "token. mean: the mean of all tokens. attention: a mean with learned weights. Another than the model's own "
         "makes its head new.",
     )
-    class_weights: Literal["balanced"] | None = option(
+    class_weights: ClassWeights | None = option(
         None,
-        Choice(("balanced",), none="none"),
+        Choice(get_args(ClassWeights), none="none"),
         panel="Training",
-        help="balanced: rare labels weigh more in the loss; validation counts every document alike.",
+        help="How much more rare labels weigh in the loss. sqrt: by the inverse square root of their frequency. "
+        "balanced: by its inverse. Validation counts every document alike.",
     )
-
-    @property
-    def balanced(self) -> bool:
-        """Whether rare classes weigh more in the loss."""
-        return self.class_weights is not None

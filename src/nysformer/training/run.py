@@ -27,6 +27,7 @@ from nysformer.files.locks import lock_folder
 from nysformer.models import NystromformerPreTrainedModel
 from nysformer.ops import ProductBackend, can_pack, product_backend, use_product_backend
 from nysformer.tasks.base import LossFunction, Metric, Task
+from nysformer.tasks.class_weights import ClassWeights
 from nysformer.training.announce import announce
 from nysformer.training.arguments import steps_of, training_arguments
 from nysformer.training.callbacks import EarlyStopping, ProgressBar, RunKeeper, evaluations_since_best, history
@@ -54,6 +55,7 @@ class Start:
         tokenizer: of the model.
         documents: to train on and to measure by.
         load: gives the model, drawing its new weights where it has some, and lines for the user on how it came to be.
+        class_weights: of the loss.
         keep_tokenizer: write the tokenizer into the run folder at once, for a resumption before the first checkpoint.
     """
 
@@ -61,6 +63,7 @@ class Start:
     tokenizer: PreTrainedTokenizerBase
     documents: RunDocuments
     load: Callable[[], tuple[NystromformerPreTrainedModel, Sequence[str]]]
+    class_weights: ClassWeights | None = None
     keep_tokenizer: bool = False
 
 
@@ -118,7 +121,7 @@ def _run(options: TrainingOptions, folder: RunFolder, begin: Begin, console: Con
     corpus = build_corpus(documents, options, tokenizer, model.config.max_position_embeddings)
     if before is not None and before.get("data", {}).get("fingerprint") != corpus.fingerprint:
         raise NysformerError(f"{folder.path}: the documents are not those the run began with; begin a new run")
-    loss = corpus.task.loss_function(corpus.trained, balanced=options.balanced)
+    loss = corpus.task.loss_function(corpus.trained, start.class_weights)
     model.config.__dict__.pop("reading", None)  # of an earlier training
     if corpus.reading.strategy != "whole":
         model.config.reading = corpus.reading.as_config(corpus.max_length)

@@ -221,11 +221,6 @@ class TrainingOptions(ReadOptions):
         """Whether validation documents are given, and none are held out."""
         return not (isinstance(self.valid, tuple) and not self.valid)
 
-    @property
-    def balanced(self) -> bool:
-        """Whether rare classes weigh more in the loss."""
-        return False
-
     def read_options(self) -> ReadOptions:
         """How the files are read."""
         return ReadOptions(**as_keywords(self, of=ReadOptions))
