@@ -105,6 +105,7 @@ class SequenceClassification(Task[Prediction, Encoding]):
     model_class = NystromformerForSequenceClassification
     head = "classification"
     pools = True
+    probes = True
     layouts = (_layout(None),)
     answer_columns: ClassVar[Columns] = {
         "label": "text",
@@ -424,17 +425,12 @@ class LabelMeasure:
 
     def result(self) -> dict[str, Any]:
         # scikit-learn is there where models are measured, not where they only answer.
-        from nysformer.tasks.metrics import classification_metrics, multi_label_metrics, regression_metrics
+        from nysformer.tasks.metrics import measure_labels
 
         if not self.logits:
             raise NysformerError("metrics: there are no documents; give at least one")
         logits, targets = torch.from_numpy(np.stack(self.logits)), torch.tensor(self.targets)
-        measure = {
-            SINGLE_LABEL: classification_metrics,
-            MULTI_LABEL: multi_label_metrics,
-            REGRESSION: regression_metrics,
-        }[self.task.problem_type]
-        return measure(logits, targets, self.lengths, self.task.labels)
+        return measure_labels(self.task.problem_type, logits, targets, self.lengths, self.task.labels)
 
 
 def _loss(function: Callable[[Tensor, Tensor], Tensor]) -> LossFunction:

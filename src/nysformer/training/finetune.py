@@ -61,6 +61,8 @@ def finetune(
         kind = task_class(chosen.task)
         if chosen.pooling is not None and not kind.pools:
             raise NysformerError(f"pooling: {kind.name} has no use for it; leave it out")
+        if chosen.probe_first and not kind.probes:
+            raise NysformerError(f"probe_first: {kind.name} has no head that can be fitted; leave it out")
         tokenizer = load_tokenizer(source)
         head = read_head(source, kind, tokenizer)
         documents = read_documents(chosen, head.known, tokenizer)
@@ -76,6 +78,7 @@ def finetune(
             documents=documents,
             load=load,
             class_weights=chosen.class_weights,
+            probe_first=chosen.probe_first,
         )
 
     return run_training(chosen, begin, console)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from nysformer.errors import NysformerError
-from nysformer.options import Choice, Text, option, option_class, required
+from nysformer.options import Choice, Flag, Text, option, option_class, required
 from nysformer.tasks.class_weights import ClassWeights
 from nysformer.tasks.labels import PROBLEM_TYPES, ProblemType
 from nysformer.tasks.registry import TASKS
@@ -68,6 +68,14 @@ class FinetuneOptions(TrainingOptions):
         "token. mean: the mean of all tokens. attention: a mean with learned weights. Another than the model's own "
         "makes its head new.",
     )
+    probe_first: bool = option(
+        False,
+        Flag(),
+        panel="Training",
+        help="Begin with a head that is fitted to the encoder as it is, a linear probe: all training documents are "
+        "read once, and scikit-learn fits a logistic regression (for numbers: a ridge regression) whose strength is "
+        "chosen by folds of them, by group where there are groups. With `max_steps` 0 that is the model.",
+    )
     class_weights: ClassWeights | None = option(
         None,
         Choice(get_args(ClassWeights), none="none"),
@@ -75,3 +83,8 @@ class FinetuneOptions(TrainingOptions):
         help="How much more rare labels weigh in the loss. sqrt: by the inverse square root of their frequency. "
         "balanced: by its inverse. Validation counts every document alike.",
     )
+
+    @property
+    def probes(self) -> bool:
+        """See `TrainingOptions.probes`."""
+        return self.probe_first

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ from nysformer.training.schedule import Schedule
 
 __all__ = ["Evaluation", "TokenBudgetTrainer"]
 
+_Context: TypeAlias = Callable[[], AbstractContextManager[Any]]
+
 
 class Evaluation:
     """Measures a model on the validation documents, each time anew; the last whole table is kept as `latest`.
@@ -41,9 +43,7 @@ class Evaluation:
         self.tokens_per_batch = tokens_per_batch
         self.latest: dict[str, Any] = {}
 
-    def __call__(
-        self, model: NystromformerPreTrainedModel, context: Callable[[], AbstractContextManager[Any]] = nullcontext
-    ) -> dict[str, float]:
+    def __call__(self, model: NystromformerPreTrainedModel, context: _Context = nullcontext) -> dict[str, float]:
         """The metrics of the task.
 
         Args:
@@ -126,6 +126,7 @@ class TokenBudgetTrainer(Trainer):
         super().__init__(train_dataset=_Placed(corpus.train), eval_dataset=corpus.valid, **kwargs)
         # `Trainer` writes a setting for decoders into every configuration, and checkpoints would carry it.
         vars(self.model.config).pop("use_cache", None)
+        self.corpus = corpus
         self.task = corpus.task
         self.train_batches = train_batches
         self.evaluation = evaluation
@@ -152,25 +153,51 @@ class TokenBudgetTrainer(Trainer):
         Raises:
             NysformerError: the scores are not finite numbers.
         """
-        self.model.eval()
-        try:
-            if self.eval_dtype is None:
-                found = self.evaluation(self.model, self.compute_loss_context_manager)
-            else:
-                copy = fast_copy(self.model, self.eval_dtype)
-                if "forward" in vars(copy):
-                    del copy.forward  # accelerate's, which would autocast
-                found = self.evaluation(copy)
-        except NotFinite as error:
-            raise NysformerError(
-                f"the model's scores are not finite numbers at step {self.state.global_step}; begin a new run with a "
-                "lower learning rate"
-            ) from error
+        with self.inference_copy() as (model, context):
+            found = self.evaluation(model, context)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
         self.log(metrics)
         control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)  # type: ignore[has-type]
         self.control = control
         return metrics
+
+    def begin(self) -> None:
+        """Measure the model as it is and write that down as the checkpoint of step 0, to train from or to keep."""
+        steps = self.args.max_steps
+        self._init_training_state(steps, 1, 1, None, None)
+        self.state.epoch = 0.0
+        self.create_optimizer_and_scheduler(steps)
+        self._determine_best_metric(self.evaluate(), None)
+        self._save_checkpoint(self.model, None)
+        self.control = self.callback_handler.on_save(self.args, self.state, self.control)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """As `Trainer`'s, which would not keep a best checkpoint of step 0."""
+        if self.state.best_global_step == 0:
+            self.state.best_model_checkpoint = f"{self.args.output_dir}/checkpoint-0"
+        super()._save_checkpoint(model, trial)
+
+    @contextmanager
+    def inference_copy(self) -> Iterator[tuple[NystromformerPreTrainedModel, _Context]]:
+        """The model, or a copy of it in `eval_dtype`, in evaluation mode, and what to enter around a forward pass.
+
+        Raises:
+            NysformerError: its scores are not finite numbers.
+        """
+        self.model.eval()
+        try:
+            if self.eval_dtype is None:
+                yield self.model, self.compute_loss_context_manager
+            else:
+                copy = fast_copy(self.model, self.eval_dtype)
+                if "forward" in vars(copy):
+                    del copy.forward  # accelerate's, which would autocast
+                yield copy, nullcontext
+        except NotFinite as error:
+            raise NysformerError(
+                f"the model's scores are not finite numbers at step {self.state.global_step}; begin a new run with a "
+                "lower learning rate"
+            ) from error
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """As `Trainer.create_optimizer`; parameters with a scale of their own get a group with that learning rate."""
