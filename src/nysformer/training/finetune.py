@@ -13,6 +13,7 @@ from nysformer.tasks.registry import task_class
 from nysformer.training.documents import read_documents
 from nysformer.training.folder import RunFolder
 from nysformer.training.head import load_with_head, read_head
+from nysformer.training.layers import freeze_tables
 from nysformer.training.options import FinetuneOptions
 from nysformer.training.run import Start, run_training
 from nysformer.training.settings import TrainingResult
@@ -70,6 +71,8 @@ def finetune(
         def load() -> tuple[NystromformerPreTrainedModel, list[str]]:
             model, reason = load_with_head(source, head, documents.task, chosen.pooling)
             model.config.__dict__.pop("masking", None)  # of a pretraining
+            if chosen.freeze_embeddings:
+                freeze_tables(model)
             return model, [] if reason is None else [f"new head: {reason}"]
 
         return Start(
@@ -78,6 +81,7 @@ def finetune(
             documents=documents,
             load=load,
             class_weights=chosen.class_weights,
+            layer_decay=chosen.layer_decay,
             probe_first=chosen.probe_first,
         )
 

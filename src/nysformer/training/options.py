@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from nysformer.errors import NysformerError
-from nysformer.options import Choice, Flag, Text, option, option_class, required
+from nysformer.options import Choice, Flag, Number, Text, option, option_class, required
 from nysformer.tasks.class_weights import ClassWeights
 from nysformer.tasks.labels import PROBLEM_TYPES, ProblemType
 from nysformer.tasks.registry import TASKS
@@ -75,6 +75,20 @@ class FinetuneOptions(TrainingOptions):
         help="Begin with a head that is fitted to the encoder as it is, a linear probe: all training documents are "
         "read once, and scikit-learn fits a logistic regression (for numbers: a ridge regression) whose strength is "
         "chosen by folds of them, by group where there are groups. With `max_steps` 0 that is the model.",
+    )
+    freeze_embeddings: bool = option(
+        False,
+        Flag(),
+        panel="Training",
+        help="Leave the tables of words, positions and types as they are, which also makes a step cheaper.",
+    )
+    layer_decay: float = option(
+        1.0,
+        Number(0, 1, open_low=True),
+        metavar="FACTOR",
+        panel="Training",
+        help="Each layer learns at the rate of the one above it times this: the head at `learning_rate`, the top layer "
+        "at FACTOR times it, the embeddings slowest. 1: all alike.",
     )
     class_weights: ClassWeights | None = option(
         None,

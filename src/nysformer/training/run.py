@@ -57,6 +57,7 @@ class Start:
         documents: to train on and to measure by.
         load: gives the model, drawing its new weights where it has some, and lines for the user on how it came to be.
         class_weights: of the loss.
+        layer_decay: of the learning rate, from a layer to the one below.
         probe_first: fit the head to the encoder as it stands before the training.
         keep_tokenizer: write the tokenizer into the run folder at once, for a resumption before the first checkpoint.
     """
@@ -66,6 +67,7 @@ class Start:
     documents: RunDocuments
     load: Callable[[], tuple[NystromformerPreTrainedModel, Sequence[str]]]
     class_weights: ClassWeights | None = None
+    layer_decay: float = 1.0
     probe_first: bool = False
     keep_tokenizer: bool = False
 
@@ -212,6 +214,7 @@ def _train(
         train_batches=train_batches,
         evaluation=evaluation,
         schedule=schedule,
+        layer_decay=start.layer_decay,
         eval_dtype=options.eval_dtype,
         compute_loss_func=loss,
         callbacks=[RunKeeper(folder, schedule, evaluation)],

@@ -23,6 +23,7 @@ from nysformer.runtime.precision import fast_copy
 from nysformer.tasks.base import Example, Task
 from nysformer.training.corpus import Corpus
 from nysformer.training.examples import Examples
+from nysformer.training.layers import layer_scales
 from nysformer.training.schedule import Schedule
 
 __all__ = ["Evaluation", "TokenBudgetTrainer"]
@@ -109,6 +110,7 @@ class TokenBudgetTrainer(Trainer):
         train_batches: indices of the examples, a step each.
         evaluation: measures the model.
         schedule: of the learning rate.
+        layer_decay: of the learning rate, from a layer to the one below.
         eval_dtype: evaluate a copy made for inference, in that precision; None evaluates the model itself.
         kwargs: of `Trainer`; `args.max_steps` is the schedule's.
     """
@@ -120,6 +122,7 @@ class TokenBudgetTrainer(Trainer):
         train_batches: TokenBudgetBatchSampler,
         evaluation: Evaluation,
         schedule: Schedule,
+        layer_decay: float = 1.0,
         eval_dtype: Precision | None = None,
         **kwargs: Any,
     ) -> None:
@@ -131,6 +134,7 @@ class TokenBudgetTrainer(Trainer):
         self.train_batches = train_batches
         self.evaluation = evaluation
         self.schedule = schedule
+        self.layer_decay = layer_decay
         self.eval_dtype = eval_dtype
         # The loss is a mean over the documents of one batch, and a step is one batch.
         self.model_accepts_loss_kwargs = False
@@ -202,19 +206,22 @@ class TokenBudgetTrainer(Trainer):
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """As `Trainer.create_optimizer`; parameters with a scale of their own get a group with that learning rate."""
         optimizer: torch.optim.Optimizer = super().create_optimizer(*args, **kwargs)
-        scales = self.task.learning_rate_scales()
-        if scales and len(optimizer.param_groups) and "scale" not in optimizer.param_groups[0]:
+        scales, depths = self.task.learning_rate_scales(), layer_scales(self.model, self.layer_decay)
+        if (scales or depths) and len(optimizer.param_groups) and "scale" not in optimizer.param_groups[0]:
             names = {id(parameter): name for name, parameter in self.model.named_parameters()}
             groups = []
             for group in optimizer.param_groups:
-                by_scale: dict[float, list[Tensor]] = {}
+                by_scale: dict[tuple[float, float], list[Tensor]] = {}
                 for parameter in group["params"]:
-                    by_scale.setdefault(scales.get(names[id(parameter)], 1.0), []).append(parameter)
+                    name = names[id(parameter)]
+                    by_scale.setdefault((scales.get(name, 1.0), depths.get(name, 1.0)), []).append(parameter)
                 rest = {name: value for name, value in group.items() if name != "params"}
-                for scale, parameters in by_scale.items():
-                    # The decay of a step is the rate times the weight decay: it stays what it is.
-                    scaled = {"lr": rest["lr"] * scale, "weight_decay": rest["weight_decay"] / scale, "scale": scale}
-                    groups.append({**rest, **scaled, "params": parameters})
+                for (scale, depth), parameters in by_scale.items():
+                    # The decay of a step is the rate times the weight decay. It follows the layer, and not the size
+                    # of what the task predicts.
+                    scaled = {"lr": rest["lr"] * scale * depth, "weight_decay": rest["weight_decay"] / scale}
+                    groups.append({**rest, **scaled, "scale": scale * depth, "params": parameters})
+            groups.sort(key=lambda group: group["scale"] != 1.0)  # the first one's rate is logged
             optimizer.param_groups.clear()
             for group in groups:
                 optimizer.add_param_group(group)
