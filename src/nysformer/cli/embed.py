@@ -115,7 +115,7 @@ def embed(
     from nysformer.data.records import RecordError
     from nysformer.inference.answers import keep_columns, kept_names
     from nysformer.inference.embed import Embedder, Embedding
-    from nysformer.inference.embed_file import check_unfinished, embed_to_file
+    from nysformer.inference.embed_file import check_unfinished_vectors, embed_to_file
     from nysformer.inference.embed_shards import Progress
     from nysformer.inference.predict import MOSTLY_UNKNOWN
     from nysformer.inference.vector_file import places_beside
@@ -135,7 +135,7 @@ def embed(
         saying_how_to_go_on(resume_command("embed", sys.argv[2:])),
         document_progress(quiet=False) as progress,
     ):
-        check_unfinished(output, resume=options.resume, overwrite=options.overwrite)
+        check_unfinished_vectors(output, resume=options.resume, overwrite=options.overwrite)
         documents = read_records(sources, reading, labelled=False, stdin=sys.stdin.buffer, log=log, columns=bool(names))
         check_columns(sources, reading, names)
         settings = {name: value for name, value in as_keywords(running).items() if name != "reading"}

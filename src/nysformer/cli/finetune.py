@@ -6,7 +6,6 @@ from rich.console import Console
 from nysformer.cli.options import filled
 from nysformer.cli.resuming import saying_how_to_go_on
 from nysformer.cli.training import going_on, say_outcome
-from nysformer.errors import NysformerError
 from nysformer.training.options import FinetuneOptions
 
 __all__ = ["finetune"]

@@ -1,22 +1,37 @@
 """`nysformer predict`: documents in, lines of JSON, CSV or Parquet out."""
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nysformer.cli.options import Fixed, filled, flags_of
 from nysformer.cli.output import UnknownCount, check_outputs
 from nysformer.cli.progress import document_progress
+from nysformer.cli.resuming import resume_command, saying_how_to_go_on
 from nysformer.cli.wording import in_flags
 from nysformer.data.reading import ReadOptions
 from nysformer.data.tables import TABLE_FORMATS, TableFormat
 from nysformer.errors import NysformerError
 from nysformer.inference.options import InferenceOptions
-from nysformer.options import Choice, Text, Texts, as_keywords, check_options, option, option_class, required, whole
+from nysformer.options import (
+    Choice,
+    Flag,
+    Text,
+    Texts,
+    as_keywords,
+    check_options,
+    option,
+    option_class,
+    required,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from nysformer.inference.answers import AnswerRows
 
 __all__ = ["predict"]
 
@@ -47,6 +62,10 @@ class PredictOptions:
     top_k: int | None = option(
         None, whole(1), metavar="K", show_default="all", help="Only the K likeliest probabilities, in that order."
     )
+    resume: bool = option(
+        False, Flag(), help="With `output`: go on with a run that was stopped, given the same documents."
+    )
+    overwrite: bool = option(False, Flag(), help="With `output`: discard what a run that was stopped has finished.")
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -83,9 +102,12 @@ def predict(
     read one at a time, so the input may be larger than memory, and what comes
     slowly through a pipe is answered as it comes.
 
-    A line that is no document is reported on standard error with its number
-    and does not stop the rest. Exit code: 0 if all were answered, 1 if some
-    lines were bad, 2 for wrong use, such as a folder without a model.
+    With --output every finished row is kept beside the file until it is whole: a
+    run that was stopped, even killed, goes on with --resume and the same options
+    and documents. A line that is no document is reported on standard error with
+    its number and does not stop the rest. Exit code: 0 if all were answered, 1 if some
+    lines were bad, 2 for wrong use, such as a folder without a model, 130 after
+    Ctrl-C.
 
     Example: nysformer predict --model runs/demo LICENSE
 
@@ -97,10 +119,12 @@ def predict(
     from nysformer.data.reader import ReadLog, check_columns, read_records
     from nysformer.data.reading import named_layouts
     from nysformer.data.records import RecordError
-    from nysformer.data.tables import check_table_format, row_writer, table_format
-    from nysformer.files.atomic import write_atomically
+    from nysformer.data.tables import check_table_format, table_format
+    from nysformer.files.atomic import check_output
+    from nysformer.inference.answer_file import answer_to_file
     from nysformer.inference.answers import AnswerRows, keep_columns, kept_names
     from nysformer.inference.predict import MOSTLY_UNKNOWN, Predictor, layouts_of
+    from nysformer.inference.unfinished import check_unfinished
 
     if not sources:
         if sys.stdin.isatty():
@@ -112,6 +136,10 @@ def predict(
     check_outputs([output], sources, Path(options.model))
     if output is None and form == "parquet":
         raise NysformerError("format='parquet': Parquet is not written to standard output; give output=FILE")
+    if output is not None:
+        check_unfinished(output, check_output(output), resume=options.resume, overwrite=options.overwrite)
+    elif options.resume or options.overwrite:
+        raise NysformerError("resume and overwrite are for a file: give output=FILE, or leave them out")
     names = kept_names(options.keep)
     log = ReadLog()
     layouts = layouts_of(options.model)
@@ -122,27 +150,38 @@ def predict(
     predictor = Predictor.from_pretrained(options.model, **as_keywords(running))
     own = named_layouts(layouts, reading, labelled=False)
     rows = AnswerRows(predictor.task, keep=names, top_k=options.top_k)
-    shape = rows.nested if form == "jsonl" else rows.flat
     flags = flags_of(ReadOptions)
     bad = 0
     unknown = UnknownCount()
-    with (
-        _standard_output() if output is None else write_atomically(output, binary=form == "parquet") as out,
-        document_progress(quiet=output is None and sys.stdout.isatty()) as progress,
-    ):
-        if form != "parquet":
-            # UTF-8 whatever the locale; the bytes of a file name that is not become escapes.
-            out.reconfigure(encoding="utf-8", errors="backslashreplace")
-        with row_writer(out, form, rows.columns) as write:
-            for answer in predictor.predict(keep_columns(documents, names, own)):
-                if isinstance(answer, RecordError):
-                    bad += 1
-                    progress.report(in_flags(str(answer), flags))
-                else:
-                    write(shape(answer))
-                    progress.advance(answer.length)
-                    if answer.unknown > MOSTLY_UNKNOWN:
-                        unknown.add(answer.source, answer.line)
+    items = keep_columns(documents, names, own)
+    with document_progress(quiet=output is None and sys.stdout.isatty()) as progress:
+
+        def seen(answer: Any) -> None:
+            if isinstance(answer, RecordError):
+                progress.report(in_flags(str(answer), flags))
+                return
+            progress.advance(answer.length)
+            if answer.unknown > MOSTLY_UNKNOWN:
+                unknown.add(answer.source, answer.line)
+
+        if output is None:
+            for answer in _printed(predictor.predict(items), form, rows):
+                bad += isinstance(answer, RecordError)
+                seen(answer)
+        else:
+            with saying_how_to_go_on(resume_command("predict", sys.argv[2:])):
+                bad = answer_to_file(
+                    predictor,
+                    items,
+                    output,
+                    rows,
+                    form,
+                    settings={"keep": names, "top_k": options.top_k, "dtype": running.dtype},
+                    resume=options.resume,
+                    overwrite=options.overwrite,
+                    seen=seen,
+                    resumed=lambda done: progress.report(f"{output}: going on after {done.items:,} documents"),
+                ).bad
         for line in log.lines():
             progress.report(line)
     unknown.report()
@@ -150,5 +189,16 @@ def predict(
         raise typer.Exit(1)
 
 
-def _standard_output() -> AbstractContextManager[Any]:
-    return nullcontext(sys.stdout)
+def _printed(answers: Iterator[Any], form: TableFormat, rows: "AnswerRows") -> Iterator[Any]:
+    """The answers, each of which has been written to standard output."""
+    from nysformer.data.records import RecordError
+    from nysformer.data.tables import row_writer
+
+    out: Any = sys.stdout
+    out.reconfigure(encoding="utf-8", errors="backslashreplace")  # whatever the locale
+    shape = rows.nested if form == "jsonl" else rows.flat
+    with row_writer(out, form, rows.columns) as write:
+        for answer in answers:
+            if not isinstance(answer, RecordError):
+                write(shape(answer))
+            yield answer

@@ -8,7 +8,6 @@ from rich.console import Console
 from nysformer.cli.options import Fixed, filled
 from nysformer.cli.resuming import saying_how_to_go_on
 from nysformer.cli.training import going_on, say_outcome
-from nysformer.errors import NysformerError
 from nysformer.training.pretrain_options import PretrainOptions
 
 __all__ = ["pretrain"]

@@ -6,26 +6,27 @@ Finished vectors lie in shards, in a hidden folder beside the file, until it is 
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from nysformer.data.given import given_records
-from nysformer.data.records import Item, Record, RecordError, Waiting
-from nysformer.data.tables import plain
-from nysformer.errors import Interrupted, NysformerError
+from nysformer.data.records import Item, RecordError
+from nysformer.errors import NysformerError
 from nysformer.files.atomic import check_output
 from nysformer.files.locks import lock_folder
 from nysformer.inference.embed import Embedder, Embedding
-from nysformer.inference.embed_shards import Progress, Shards, digest_of, is_unfinished
+from nysformer.inference.embed_shards import Progress, Shards
+from nysformer.inference.unfinished import check_unfinished, digest_of, kept_work, noted, read_over, work_folder
 from nysformer.inference.vector_file import check_vector_format, places_beside, vector_schema, write_vectors
 
-__all__ = ["check_unfinished", "embed_to_file", "probe_of"]
+__all__ = ["check_unfinished_vectors", "embed_to_file", "probe_of"]
 
 _PROBE = "The quick brown fox jumps over 42 lazy dogs; caf\N{LATIN SMALL LETTER E WITH ACUTE}."
 
 
-def check_unfinished(output: str | Path, *, resume: bool, overwrite: bool) -> None:
+def check_unfinished_vectors(output: str | Path, *, resume: bool, overwrite: bool) -> None:
     """Check, before a model is loaded, that a run may write to `output`.
 
     Raises:
@@ -35,12 +36,7 @@ def check_unfinished(output: str | Path, *, resume: bool, overwrite: bool) -> No
     place = check_output(output)
     if place.suffix.lower() == ".npy":
         check_output(places_beside(place))
-    if resume and overwrite:
-        raise NysformerError("resume=True and overwrite=True: choose one")
-    if not (resume or overwrite) and is_unfinished(_work_folder(place)):
-        raise NysformerError(
-            f"{output}: an unfinished run lies beside it; go on with resume=True, or start over with overwrite=True"
-        )
+    check_unfinished(output, place, resume=resume, overwrite=overwrite)
 
 
 def embed_to_file(
@@ -77,9 +73,9 @@ def embed_to_file(
             or other documents; another process is writing the file.
         Interrupted: in place of a `KeyboardInterrupt`, with how to go on.
     """
-    check_unfinished(output, resume=resume, overwrite=overwrite)
+    check_unfinished_vectors(output, resume=resume, overwrite=overwrite)
     place = check_output(output)
-    folder = _work_folder(place)
+    folder = work_folder(place)
     job = {
         "settings": {
             "pooling": embedder.pooling,
@@ -99,7 +95,7 @@ def embed_to_file(
             shards.begin(job, output)
             if resumed is not None and shards.done.items:
                 resumed(shards.done)
-            with _saying_how_to_go_on(output, shards):
+            with kept_work(output, partial(_keep, shards)):
                 _embed_all(embedder, given_records(documents), shards, seen)
                 done = shards.done
                 about = {**job, **asdict(done), "id": digest_of(json.dumps([job, asdict(done)]))}
@@ -122,16 +118,9 @@ def _embed_all(
     shards: Shards,
     seen: Callable[[Embedding | RecordError], None] | None,
 ) -> None:
-    _read_over(records, shards.done)
+    read_over(records, shards.done.items, shards.done.digest)
     digests: deque[str] = deque()
-
-    def noted() -> Iterator[Item]:
-        for item in records:
-            if not isinstance(item, Waiting):
-                digests.append(_item_digest(item))
-            yield item
-
-    for answer in embedder.embed(noted()):
+    for answer in embedder.embed(noted(records, digests)):
         shards.add(answer, digests.popleft())
         if not digests:  # the end of what was embedded together
             shards.flush_if_due()
@@ -140,52 +129,9 @@ def _embed_all(
     shards.flush()
 
 
-def _read_over(records: Iterator[Item], done: Progress) -> None:
-    """Read over the documents that are answered.
-
-    Raises:
-        NysformerError: they are others.
-    """
-    digest = ""
-    for _ in range(done.items):
-        item = next((item for item in records if not isinstance(item, Waiting)), None)
-        if item is None:
-            break
-        digest = digest_of(digest + _item_digest(item))
-    if digest != done.digest:
-        raise NysformerError(
-            f"the first {done.items:,} documents are not those of the unfinished run; give the same input again, or "
-            "start over with overwrite=True"
-        )
-
-
-def _item_digest(item: Record | RecordError) -> str:
-    columns = plain(item.columns) if isinstance(item, Record) else None
-    text = item.text if isinstance(item, Record) else None
-    return digest_of(json.dumps([item.source, item.line, text, columns]))
-
-
-def _work_folder(place: Path) -> Path:
-    return place.with_name(f".{place.name[:60]}.unfinished")
-
-
-@contextmanager
-def _saying_how_to_go_on(output: str | Path, shards: Shards) -> Iterator[None]:
-    """Keep what is finished where the block fails, and say so."""
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise Interrupted(f"{output}: interrupted; {_kept(shards)}") from error
-    except NysformerError as error:
-        if "overwrite=True" in str(error):
-            raise
-        raise NysformerError(f"{error}; {_kept(shards)}") from error
-
-
-def _kept(shards: Shards) -> str:
+def _keep(shards: Shards) -> int:
     with suppress(NysformerError):  # such as a full disk
         shards.flush()
     if not shards.stored.items:
         shards.remove()
-        return "nothing was finished: start it again"
-    return f"{shards.stored.items:,} documents are kept: go on with resume=True"
+    return shards.stored.items
