@@ -81,8 +81,9 @@ def _head(result: Result, rows: Sequence[Mapping[str, Any]], recipes: Mapping[st
 
 Made by `make recipes` from `recipes/*.yaml` and their outcome; do not edit. Every task trains, is measured and answers
 by the same commands; below, each on real data, in a few minutes on {describe_machine(result.machine)},
-{result.date}, all of them in {total / 60:.0f} minutes. The settings were chosen by the validation documents alone; the
-test documents were read once. A few minutes suffice to show the way, not to show what a model can do: where the figure
+{result.date}, all of them in {total / 60:.0f} minutes. Settings were chosen by validation documents alone, or not
+searched, as the comments of a recipe say; the test documents were read once. A few minutes suffice to show the way, not
+to show what a model can do: where the figure
 is behind a baseline, the table says so, and `--time-limit` is the first thing to raise.
 
 {table}

@@ -1,20 +1,13 @@
 """`nysformer pretrain` as a user calls it: files after an option, exit codes, a kill in the middle."""
 
 import json
-import os
 import shlex
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tiny import LETTERS, save_classifier
-
-from nysformer.cli.main import main
-from nysformer.ops import product_backend
+from training_commands import call, curve, started
 
 
 @pytest.fixture
@@ -28,37 +21,6 @@ def job(tmp_path: Path) -> list[str]:
         *("--text-column", "body", "--vocab-size", "100", "--max-length", "64", "--landmarks", "8", "--whole-words"),
         *("--tokens-per-batch", "256", "--eval-steps", "4", "--log-every", "1"),
     ]
-
-
-def call(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(sys, "argv", ["nysformer", *arguments])
-    try:
-        main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
-
-
-def curve(run: Path) -> list[dict[str, Any]]:
-    entries = [json.loads(line) for line in (run / "history.jsonl").read_text(encoding="utf-8").splitlines()]
-    return [{name: value for name, value in entry.items() if name != "seconds"} for entry in entries]
-
-
-def started(job: list[str], tmp_path: Path, until: str) -> subprocess.Popen[bytes]:
-    """The command in a process of its own, with the products of this one, once the file `until` is there."""
-    program = (  # as `python -m nysformer` in a terminal: a job in the background would ignore Ctrl-C
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        f"from nysformer.ops import set_product_backend; set_product_backend({product_backend()!r}); "
-        "from nysformer.cli.main import main; main()"
-    )
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, *job], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
-    )
-    while not (tmp_path / until).exists():
-        assert process.poll() is None, process.stderr and process.stderr.read().decode()
-        time.sleep(0.01)
-    return process
 
 
 @pytest.mark.parametrize("until", ["run/tokenizer", "run/checkpoints/checkpoint-8/trainer_state.json"])

@@ -13,6 +13,7 @@ from tiny import LETTERS, save_classifier
 
 from nysformer import NystromformerConfig, NystromformerForSequenceClassification
 from nysformer.training.options import FinetuneOptions
+from nysformer.training.trainer import TokenBudgetTrainer
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -66,3 +67,21 @@ def options(encoder: Path, documents: tuple[Path, Path], tmp_path: Path) -> Call
         "log_every": 1,
     }
     return lambda **changes: FinetuneOptions(**settings | changes)
+
+
+@pytest.fixture
+def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Makes the training of one step raise what a user's Ctrl-C raises."""
+
+    def arrange(at_step: int) -> None:
+        step = TokenBudgetTrainer.training_step
+
+        def training_step(self: TokenBudgetTrainer, *args: Any, **kwargs: Any) -> torch.Tensor:
+            if self.state.global_step == at_step:
+                monkeypatch.undo()
+                raise KeyboardInterrupt
+            return step(self, *args, **kwargs)
+
+        monkeypatch.setattr(TokenBudgetTrainer, "training_step", training_step)
+
+    return arrange

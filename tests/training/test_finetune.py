@@ -39,24 +39,6 @@ def logits_of(run: Path, texts: list[str]) -> torch.Tensor:
         return model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
 
 
-@pytest.fixture
-def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Makes the training of one step raise what a user's Ctrl-C raises."""
-
-    def arrange(at_step: int) -> None:
-        step = TokenBudgetTrainer.training_step
-
-        def training_step(self: TokenBudgetTrainer, *args: Any, **kwargs: Any) -> torch.Tensor:
-            if self.state.global_step == at_step:
-                monkeypatch.undo()
-                raise KeyboardInterrupt
-            return step(self, *args, **kwargs)
-
-        monkeypatch.setattr(TokenBudgetTrainer, "training_step", training_step)
-
-    return arrange
-
-
 def test_it_learns_and_leaves_a_model_folder(options: Options, documents: tuple[Path, Path]) -> None:
     result = finetune(options(epochs=8, learning_rate=3e-3))
     run = result.output

@@ -22,7 +22,6 @@ from nysformer.training.finetune import finetune
 from nysformer.training.folder import RunFolder
 from nysformer.training.pretrain import pretrain
 from nysformer.training.pretrain_options import PretrainOptions
-from nysformer.training.trainer import TokenBudgetTrainer
 
 Options = Callable[..., PretrainOptions]
 
@@ -68,24 +67,6 @@ def said(options: PretrainOptions) -> list[str]:
     console = Console(file=io.StringIO(), width=200)
     pretrain(options, console=console)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
-
-
-@pytest.fixture
-def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Makes the training of one step raise what a user's Ctrl-C raises."""
-
-    def arrange(at_step: int) -> None:
-        step = TokenBudgetTrainer.training_step
-
-        def training_step(self: TokenBudgetTrainer, *args: Any, **kwargs: Any) -> torch.Tensor:
-            if self.state.global_step == at_step:
-                monkeypatch.undo()
-                raise KeyboardInterrupt
-            return step(self, *args, **kwargs)
-
-        monkeypatch.setattr(TokenBudgetTrainer, "training_step", training_step)
-
-    return arrange
 
 
 def test_it_learns_and_leaves_a_model_to_measure_to_ask_and_to_fine_tune(
