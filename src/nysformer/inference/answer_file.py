@@ -1,54 +1,30 @@
 """Answers of a stream of documents in a file: streamed to disk, whole at the end, and resumed where a run was killed.
 
-Until then finished rows lie in a journal, a line of JSON each, in a hidden folder beside the file.
+Until then finished rows lie in a journal, in a hidden folder beside the file.
 """
 
-import json
+import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from nysformer.checkpoints.adapters import adapter_base, is_adapter
 from nysformer.data.given import given_records
-from nysformer.data.records import RecordError
+from nysformer.data.records import Item, RecordError
 from nysformer.data.tables import TableFormat, plain, row_writer
-from nysformer.errors import NysformerError
-from nysformer.files.atomic import check_output, write_atomically
-from nysformer.files.failures import write_failure
-from nysformer.files.locks import lock_folder
+from nysformer.files.atomic import check_output, write_atomically, write_error
+from nysformer.inference.answer_journal import Answers, Journal
 from nysformer.inference.answers import AnswerRows
-from nysformer.inference.predict import Given, Predictor
-from nysformer.inference.unfinished import (
-    JOB,
-    check_unfinished,
-    digest_of,
-    kept_work,
-    noted,
-    read_over,
-    work_folder,
-)
+from nysformer.inference.predict import Answered, Given, Predictor
+from nysformer.inference.unfinished import check_unfinished, kept_work, locked_work, noted, read_over
 
-__all__ = ["Answers", "answer_to_file"]
+__all__ = ["answer_to_file", "written_rows"]
 
-_JOURNAL = "answers.jsonl"
-
-
-@dataclass(slots=True)
-class Answers:
-    """How far a run has come.
-
-    Attributes:
-        items: documents that are answered, unusable ones included.
-        bad: of them, the unusable ones.
-        digest: of the documents, in their order.
-    """
-
-    items: int = 0
-    bad: int = 0
-    digest: str = ""
+_MODEL_FILES = (".json", ".safetensors", ".bin", ".txt", ".model")
+_CHUNK = 2**20
 
 
 def answer_to_file(
@@ -66,175 +42,138 @@ def answer_to_file(
 ) -> Answers:
     """Answer documents as they come, and write a row for each to one file, which appears whole or not at all.
 
-    A run that is stopped, even killed, keeps every row that it has finished, in a hidden folder beside the file. A run
-    that goes on must be given the same documents again; it reads over those that are answered.
+    A run that is stopped, even killed, keeps every window of documents that it has answered, in a hidden folder beside
+    the file. A run that goes on must be given the same documents again; it reads over those that are answered, and
+    writes what a run without a stop would have written. A named pipe or a device is written directly, and cannot be
+    resumed.
 
     Args:
-        predictor: of any task.
+        predictor: of any task. A run may go on with other `tokens_per_batch`, and on another device; the last digits of
+            its numbers may then differ.
         documents: see `Predictor.predict`.
-        output: the file; replaced if it exists.
+        output: the file.
         rows: how answers become rows.
         form: of the file.
-        settings: what must be the same where a run goes on, beside the model, its reading and the rows' columns.
+        settings: what must be the same where a run goes on, beside the model and its reading.
         resume: go on with an unfinished run, if there is one.
-        overwrite: discard an unfinished run, if there is one.
-        seen: is told each answer, in the order of the documents.
+        overwrite: discard an unfinished run, and replace the file, if there is one.
+        seen: is told each answer, in the order of the documents, once its row is kept.
         resumed: is told how far the unfinished run had come.
 
     Returns:
         How far the run came, over all its parts.
 
     Raises:
-        NysformerError: as `check_unfinished` and `Predictor.predict`; an unfinished run of other settings or documents;
-            another process is writing the file; a full disk.
+        NysformerError: as `check_unfinished` and `Predictor.predict`; an unfinished run of another model, of other
+            settings or documents; another process is writing the file; a full disk.
         Interrupted: in place of a `KeyboardInterrupt`, with how to go on.
     """
     place = check_output(output)
     check_unfinished(output, place, resume=resume, overwrite=overwrite)
-    folder = work_folder(place)
-    shape = rows.nested if form == "jsonl" else rows.flat
-    try:
-        with lock_folder(folder):
-            journal = _Journal(folder, output)
-            of_model = {
-                "model": predictor.name,
-                "files": _mark(Path(predictor.name)),
-                "max_length": predictor.max_length,
-                "reading": predictor.reading.strategy,
-                "overlap": predictor.reading.overlap,
-            }
-            shown = {"format": form, "columns": list(rows.columns)}
-            journal.begin(plain({**of_model, **shown, **settings}), anew=overwrite)
-            if resumed is not None and journal.done.items:
-                resumed(journal.done)
-            with kept_work(output, journal.keep):
-                records = given_records(documents, layouts=predictor.task.own_layouts)
-                read_over(records, journal.done.items, journal.done.digest)
-                digests: deque[str] = deque()
-                for answer in predictor.predict(noted(records, digests)):
-                    bad = isinstance(answer, RecordError)
-                    journal.add(digests.popleft(), {"bad": str(answer)} if bad else {"row": plain(shape(answer))})
-                    if seen is not None:
+    if place.exists() and not place.is_file():
+        return _to_device(predictor, documents, place, rows, form, seen)
+    job = {
+        "model": _model_digest(predictor.name),
+        "max_length": predictor.max_length,
+        "reading": predictor.reading.strategy,
+        "overlap": predictor.reading.overlap,
+        "format": form,
+        **settings,
+    }
+    with (
+        locked_work(output, place, resume=resume, overwrite=overwrite) as folder,
+        closing(Journal(folder, output)) as kept,
+    ):
+        kept.begin(plain(job), overwrite=overwrite)
+        if resumed is not None and kept.done.items:
+            resumed(kept.done)
+        with kept_work(output, kept.close):
+            records = given_records(documents, layouts=predictor.task.own_layouts)
+            read_over(output, records, kept.done.items, kept.done.digest)
+            for window in _windows(predictor, records, kept, rows, form):
+                if seen is not None:
+                    for answer in window:
                         seen(answer)
-                with (
-                    write_atomically(place, binary=form == "parquet") as file,
-                    row_writer(file, form, rows.columns) as write,
-                ):
-                    if form != "parquet":
-                        file.reconfigure(errors="backslashreplace")  # bytes of a file name that are not UTF-8
-                    for row in journal.rows():
-                        write(row)
-            journal.remove()
-    finally:
-        with suppress(OSError):  # an unfinished run stays
-            folder.rmdir()
-    return journal.done
+            _write(kept.rows(), kept.whole, rows, form)
+            try:
+                os.replace(kept.whole, place)
+            except OSError as error:
+                raise write_error(output, error) from error
+        kept.remove()
+        return kept.done
 
 
-class _Journal:
-    """Finished rows of one run; a last line that a kill cut off is made again.
-
-    Attributes:
-        done: how far the run has come.
-    """
-
-    def __init__(self, folder: Path, output: str | Path) -> None:
-        self.done = Answers()
-        self._folder, self._output = folder, output
-        self._path = folder / _JOURNAL
-        self._file: Any = None
-
-    def begin(self, settings: dict[str, Any], *, anew: bool) -> None:
-        """Find what an unfinished run left, or begin one.
-
-        Raises:
-            NysformerError: the unfinished run has other settings.
-        """
-        job = self._folder / JOB
-        before = None
-        if not anew:
-            with suppress(OSError, ValueError):
-                before = json.loads(job.read_bytes())
-        if before is None:
-            self.remove()
-            with write_atomically(job) as file:
-                json.dump(settings, file)
+def _windows(
+    predictor: Predictor, records: Iterator[Item], journal: Journal, rows: AnswerRows, form: TableFormat
+) -> Iterator[list[Any]]:
+    """The answers that were made together, once their rows are in the journal."""
+    shape = rows.nested if form == "jsonl" else rows.flat
+    digests: deque[str] = deque()
+    window: list[Any] = []
+    for item in predictor.answered(noted(records, digests), windows_before=journal.done.windows):
+        answer = item.answer if isinstance(item, Answered) else item
+        if isinstance(answer, RecordError):
+            journal.add(digests.popleft(), None)
         else:
-            changed = next((name for name, value in settings.items() if before.get(name) != value), None)
-            if changed is not None:
-                raise NysformerError(
-                    f"{self._output}: the unfinished run has {changed}={before.get(changed)!r}, not "
-                    f"{settings[changed]!r}; give the same again, or start over with overwrite=True"
-                )
-        end = 0
-        for line, entry in self._entries():
-            end += len(line)
-            self._count(entry)
-        with _disk_errors(self._output):
-            self._file = self._path.open("ab")
-            self._file.truncate(end)
-
-    def add(self, digest: str, entry: dict[str, Any]) -> None:
-        """Take the next document's digest and what was answered."""
-        entry["digest"] = digest_of(self.done.digest + digest)
-        with _disk_errors(self._output):
-            self._file.write(json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
-            self._file.flush()
-        self._count(entry)
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """All rows, in the order of the documents."""
-        for _, entry in self._entries():
-            if "row" in entry:
-                yield entry["row"]
-
-    def keep(self) -> int:
-        """See that all is on the disk; the number of documents."""
-        with suppress(OSError):
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-        if not self.done.items:
-            self.remove()
-        return self.done.items
-
-    def remove(self) -> None:
-        """Remove the job and its rows."""
-        if self._file is not None:
-            self._file.close()
-        for file in (self._folder / JOB, self._path, *self._folder.glob(".*.part")):
-            file.unlink(missing_ok=True)
-
-    def _entries(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
-        """The lines up to the first that is not whole, and what they say."""
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as file:
-            for line in file:
-                try:
-                    entry = json.loads(line)
-                except ValueError:
-                    return
-                if not line.endswith(b"\n"):
-                    return
-                yield line, entry
-
-    def _count(self, entry: dict[str, Any]) -> None:
-        self.done.items += 1
-        self.done.bad += "bad" in entry
-        self.done.digest = entry["digest"]
+            journal.add(digests.popleft(), plain(shape(answer)), answer.length)
+        window.append(answer)
+        if not digests:
+            journal.end_window()
+            yield window
+            window = []
 
 
 @contextmanager
-def _disk_errors(output: str | Path) -> Iterator[None]:
-    """Make a full disk one line."""
-    try:
-        yield
-    except OSError as error:
-        raise NysformerError(f"{output}: cannot be written ({write_failure(error)}); free some space") from error
+def written_rows(file: Any, form: TableFormat, rows: AnswerRows) -> Iterator[Callable[[Any], None]]:
+    """Give a function that writes a row for an answer, and nothing for a `RecordError`; see `row_writer`."""
+    shape = rows.nested if form == "jsonl" else rows.flat
+    with row_writer(file, form, rows.columns) as write:
+        yield lambda answer: None if isinstance(answer, RecordError) else write(shape(answer))
 
 
-def _mark(folder: Path) -> list[list[Any]]:
-    """By which a model's files are known again without reading them; none for a model that has no folder."""
-    files = sorted(file for file in folder.glob("*") if file.suffix in (".json", ".safetensors", ".bin"))
-    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+def _write(rows: Iterable[dict[str, Any]], place: Path, shaped: AnswerRows, form: TableFormat) -> None:
+    """Write a file in the work folder, so that nothing is left elsewhere where a kill cuts this off."""
+    with (
+        write_atomically(place, binary=form == "parquet") as file,
+        row_writer(file, form, shaped.columns) as write,
+    ):
+        if form != "parquet":
+            file.reconfigure(errors="backslashreplace")  # bytes of a file name that are not UTF-8
+        for row in rows:
+            write(row)
+
+
+def _to_device(
+    predictor: Predictor,
+    documents: Iterable[Given],
+    place: Path,
+    rows: AnswerRows,
+    form: TableFormat,
+    seen: Callable[[Any], None] | None,
+) -> Answers:
+    items = bad = tokens = 0
+    with write_atomically(place, binary=form == "parquet") as file:
+        if form != "parquet":
+            file.reconfigure(errors="backslashreplace")
+        with written_rows(file, form, rows) as write:
+            for answer in predictor.predict(documents):
+                write(answer)
+                items += 1
+                bad += isinstance(answer, RecordError)
+                tokens += getattr(answer, "length", 0)
+                if seen is not None:
+                    seen(answer)
+    return Answers(items, bad, tokens)
+
+
+def _model_digest(name: str) -> str:
+    """By which a model is known again, also in a copy of its folder; of a model that has no folder, its name's."""
+    digest = hashlib.sha256(ascii(name).encode() if not Path(name).is_dir() else b"")
+    folders = [Path(name)] + ([Path(adapter_base(name))] if is_adapter(name) else [])
+    for folder in folders:
+        for path in sorted(file for file in folder.glob("*") if file.suffix in _MODEL_FILES and file.is_file()):
+            digest.update(f"{path.name}\0{path.stat().st_size}\0".encode("utf-8", "surrogateescape"))
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    digest.update(chunk)
+    return digest.hexdigest()

@@ -15,10 +15,9 @@ from nysformer.data.given import given_records
 from nysformer.data.records import Item, RecordError
 from nysformer.errors import NysformerError
 from nysformer.files.atomic import check_output
-from nysformer.files.locks import lock_folder
 from nysformer.inference.embed import Embedder, Embedding
 from nysformer.inference.embed_shards import Progress, Shards
-from nysformer.inference.unfinished import check_unfinished, digest_of, kept_work, noted, read_over, work_folder
+from nysformer.inference.unfinished import check_unfinished, digest_of, kept_work, locked_work, noted, read_over
 from nysformer.inference.vector_file import check_vector_format, places_beside, vector_schema, write_vectors
 
 __all__ = ["check_unfinished_vectors", "embed_to_file", "probe_of"]
@@ -30,7 +29,7 @@ def check_unfinished_vectors(output: str | Path, *, resume: bool, overwrite: boo
     """Check, before a model is loaded, that a run may write to `output`.
 
     Raises:
-        NysformerError: a file that cannot be written; an unfinished run, and neither `resume` nor `overwrite`, or both.
+        NysformerError: a file that cannot be written; as `nysformer.inference.unfinished.check_unfinished`.
     """
     check_vector_format(output)
     place = check_output(output)
@@ -58,10 +57,10 @@ def embed_to_file(
     Args:
         embedder: see `Embedder`. A run may go on with other `tokens_per_batch`, and on another device.
         documents: texts, or the items of a reader.
-        output: ends in .parquet, or in .npy, whose places go to a Parquet file beside it. Replaced if it exists.
+        output: ends in .parquet, or in .npy, whose places go to a Parquet file beside it.
         keep: names of `Record.columns` to carry through, as text.
         resume: go on with an unfinished run, if there is one.
-        overwrite: discard an unfinished run, if there is one.
+        overwrite: discard an unfinished run, and replace the file, if there is one.
         seen: is told each answer, in the order of the documents.
         resumed: is told how far the unfinished run had come.
 
@@ -69,13 +68,12 @@ def embed_to_file(
         How far the run came, over all its parts.
 
     Raises:
-        NysformerError: as `check_unfinished` and `Embedder.embed`; an unfinished run of other settings, another model
-            or other documents; another process is writing the file.
+        NysformerError: as `check_unfinished_vectors` and `Embedder.embed`; an unfinished run of other settings, another
+            model or other documents; another process is writing the file.
         Interrupted: in place of a `KeyboardInterrupt`, with how to go on.
     """
     check_unfinished_vectors(output, resume=resume, overwrite=overwrite)
     place = check_output(output)
-    folder = work_folder(place)
     job = {
         "settings": {
             "pooling": embedder.pooling,
@@ -89,21 +87,19 @@ def embed_to_file(
         "probe": probe_of(embedder),
     }
     schema = vector_schema(embedder.dimension, keep, passages=embedder.passages != "none")
-    try:
-        with lock_folder(folder):
-            shards = Shards(folder, keep, schema, overwrite=overwrite)
-            shards.begin(job, output)
-            if resumed is not None and shards.done.items:
-                resumed(shards.done)
-            with kept_work(output, partial(_keep, shards)):
-                _embed_all(embedder, given_records(documents), shards, seen)
-                done = shards.done
-                about = {**job, **asdict(done), "id": digest_of(json.dumps([job, asdict(done)]))}
-                write_vectors(Path(output), shards.tables(), schema, done.vectors, about)
-            shards.remove()
-    finally:
-        with suppress(OSError):  # an unfinished run stays
-            folder.rmdir()
+    with locked_work(output, place, resume=resume, overwrite=overwrite) as folder:
+        shards = Shards(folder, keep, schema, overwrite=overwrite)
+        shards.begin(job, output)
+        if resumed is not None and shards.done.items:
+            resumed(shards.done)
+        with kept_work(output, partial(_keep, shards)):
+            records = given_records(documents)
+            read_over(output, records, shards.done.items, shards.done.digest)
+            _embed_all(embedder, records, shards, seen)
+            done = shards.done
+            about = {**job, **asdict(done), "id": digest_of(json.dumps([job, asdict(done)]))}
+            write_vectors(Path(output), shards.tables(), schema, done.vectors, about)
+        shards.remove()
     return done
 
 
@@ -118,7 +114,6 @@ def _embed_all(
     shards: Shards,
     seen: Callable[[Embedding | RecordError], None] | None,
 ) -> None:
-    read_over(records, shards.done.items, shards.done.digest)
     digests: deque[str] = deque()
     for answer in embedder.embed(noted(records, digests)):
         shards.add(answer, digests.popleft())

@@ -17,7 +17,7 @@ from nysformer.data.records import RecordError
 from nysformer.errors import NysformerError
 from nysformer.files.atomic import write_atomically
 from nysformer.inference.embed import Embedding
-from nysformer.inference.unfinished import JOB, digest_of
+from nysformer.inference.unfinished import JOB, check_changed, digest_of
 from nysformer.inference.vector_file import vector_table
 
 __all__ = ["Progress", "Shards", "same_model"]
@@ -88,12 +88,7 @@ class Shards:
             with write_atomically(file) as out:
                 json.dump(job, out)
             return
-        for name, value in job["settings"].items():
-            if before["settings"].get(name) != value:
-                raise NysformerError(
-                    f"{output}: the unfinished run has {name}={before['settings'].get(name)!r}, not {value!r}; give "
-                    "the same again, or start over with overwrite=True"
-                )
+        check_changed(output, before["settings"], job["settings"])
         if not same_model(before["probe"], job["probe"]):
             raise NysformerError(
                 f"{output}: the unfinished run was made with another model or dtype; give the same again, or start "
