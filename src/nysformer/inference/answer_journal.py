@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nysformer.errors import NysformerError
-from nysformer.files.atomic import NamedFile, write_atomically
+from nysformer.files.atomic import NamedFile, write_atomically, write_error
 from nysformer.inference.unfinished import JOB, check_changed, digest_of
 
 __all__ = ["JOURNAL", "Answers", "Journal"]
@@ -96,8 +96,11 @@ class Journal:
         for length, state, _ in self._windows():
             end += length
             self.done = self.stored = state
-        raw = NamedFile(self._path, "a", title=str(self._output))
-        raw.truncate(end)
+        try:
+            raw = NamedFile(self._path, "a", title=str(self._output))
+            raw.truncate(end)
+        except OSError as error:
+            raise write_error(self._output, error) from error
         self._file = io.BufferedWriter(raw)
 
     def add(self, digest: str, row: dict[str, Any] | None, tokens: int = 0) -> None:
@@ -136,14 +139,17 @@ class Journal:
             yield from rows
 
     def close(self) -> int:
-        """Close the file, and remove a run that has finished nothing; the number of documents that are kept."""
+        """Close the file, and remove a run that has finished nothing; the number of documents that are kept.
+
+        What `begin` refused to go on with stays.
+        """
         if self._file is not None and not self._file.closed:
             with suppress(OSError, NysformerError):
                 os.fsync(self._file.fileno())
             with suppress(OSError, NysformerError):
                 self._file.close()
-        if not self.stored.items:
-            self.remove()
+            if not self.stored.items:
+                self.remove()
         return self.stored.items
 
     def remove(self) -> None:
