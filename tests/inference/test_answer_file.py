@@ -177,15 +177,19 @@ def test_another_model_and_other_settings_or_documents_are_refused(
     refused(changed, items=ITEMS[1:])
     refused(changed, items=[*ITEMS[:4], Record("other", "mails.jsonl", 5, columns={"id": 4}), *ITEMS[5:]])
     refused(changed, items=ITEMS[:3])
-    refused("has top_k=None, not 2; give the same again", settings={"top_k": 2})
-    refused(r"has keep=\['id'\], not \[\]", settings={"keep": []})
-    refused("has max_length=256, not 16", Predictor.from_pretrained(folder, device="cpu", max_length=16))
-    refused("has reading='whole', not 'tail'", Predictor.from_pretrained(folder, device="cpu", reading="tail"))
+    refused("has no top_k, this one top_k=2; give the same again", settings={"top_k": 2})
+    refused(r"has keep=\['id'\], this one keep=\[\]", settings={"keep": []})
+    refused(
+        "has max_length=256, this one max_length=16", Predictor.from_pretrained(folder, device="cpu", max_length=16)
+    )
+    refused(
+        "has reading='whole', this one reading='tail'", Predictor.from_pretrained(folder, device="cpu", reading="tail")
+    )
     other = save_classifier(tmp_path / "other", initializer_range=0.2)
     refused("was made with another model; give the same again, or", Predictor.from_pretrained(other, device="cpu"))
     refused("choose one", overwrite=True)
     form: TableFormat = "csv"
-    with pytest.raises(NysformerError, match="has format='jsonl', not 'csv'"):
+    with pytest.raises(NysformerError, match="has format='jsonl', this one format='csv'"):
         answer_to_file(
             predictor, ITEMS, output, AnswerRows(predictor.task), form, settings={"keep": ["id"]}, resume=True
         )

@@ -103,7 +103,8 @@ def predict(
     if output is None and form == "parquet":
         raise NysformerError("format='parquet': Parquet is not written to standard output; give output=FILE")
     if output is None and (keeping.resume or keeping.overwrite):
-        raise NysformerError("resume and overwrite are for a file; give output=FILE, or leave them out")
+        word = "resume" if keeping.resume else "overwrite"
+        raise NysformerError(f"{word}=True is for a file; give output=FILE, or leave it out")
     names = kept_names(keeping.keep)
     log = ReadLog()
     with (

@@ -85,11 +85,11 @@ def answer_to_file(
         closing(Journal(folder, output)) as kept,
     ):
         kept.begin(plain(job), overwrite=overwrite)
-        if resumed is not None and kept.done.items:
-            resumed(kept.done)
         with kept_work(output, kept.close):
             records = given_records(documents, layouts=predictor.task.own_layouts)
             read_over(output, records, kept.done.items, kept.done.digest)
+            if resumed is not None and kept.done.items:
+                resumed(kept.done)
             for window in _windows(predictor, records, kept, rows, form):
                 if seen is not None:
                     for answer in window:

@@ -90,11 +90,11 @@ def embed_to_file(
     with locked_work(output, place, resume=resume, overwrite=overwrite) as folder:
         shards = Shards(folder, keep, schema, overwrite=overwrite)
         shards.begin(job, output)
-        if resumed is not None and shards.done.items:
-            resumed(shards.done)
         with kept_work(output, partial(_keep, shards)):
             records = given_records(documents)
             read_over(output, records, shards.done.items, shards.done.digest)
+            if resumed is not None and shards.done.items:
+                resumed(shards.done)
             _embed_all(embedder, records, shards, seen)
             done = shards.done
             about = {**job, **asdict(done), "id": digest_of(json.dumps([job, asdict(done)]))}

@@ -127,9 +127,10 @@ def check_changed(output: str | Path, before: Mapping[str, Any], now: Mapping[st
     """
     for name, value in now.items():
         if before.get(name) != value:
+            first, second = (f"no {name}" if each is None else f"{name}={each!r}" for each in (before.get(name), value))
             raise NysformerError(
-                f"{output}: the unfinished run has {name}={before.get(name)!r}, not {value!r}; give the same again, or "
-                "start over with overwrite=True"
+                f"{output}: the unfinished run has {first}, this one {second}; give the same again, or start over with "
+                "overwrite=True"
             )
 
 
