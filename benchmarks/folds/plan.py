@@ -213,7 +213,11 @@ _PLAN: Fields = {
     "about": ("text", lambda value: isinstance(value, str)),
     "data": (
         f"a list of some of {', '.join(_DATA)}",
-        lambda value: isinstance(value, list) and bool(value) and all(each in DATA_SETS for each in value),
+        lambda value: (
+            isinstance(value, list)
+            and bool(value)
+            and all(each in DATA_SETS and DATA_SETS[each].task == TASK for each in value)
+        ),
     ),
     "folds": ("a whole number above 1", lambda value: value is None or (type(value) is int and value > 1)),
     "seeds": (

@@ -34,7 +34,7 @@ class Outcome:
 
     data: str
     rows: list[dict[str, Any]]
-    unfinished: dict[str, int]
+    unfinished: dict[str, str]
     notes: dict[str, Any]
 
 
@@ -42,7 +42,11 @@ def outcome(plan: Plan, data: str, parts: Sequence[Part], split: str) -> Outcome
     """Put together what is kept of a data set's parts; nothing is run."""
     answers = _answers(plan, parts, split)
     kept = {name: [each.kept() for each in found] for name, found in answers.items()}
-    unfinished = {name: sum(each is not None for each in found) for name, found in kept.items() if None in found}
+    unfinished = {
+        name: f"{sum(each is not None for each in found)} of {len(parts)} parts"
+        for name, found in kept.items()
+        if None in found
+    }
     rows: dict[str, list[list[Row]]] = {}
     for name, found in answers.items():
         if name not in unfinished:
@@ -133,10 +137,10 @@ def show_outcome(plan: Plan, found: Outcome, split: str) -> None:
                 {
                     "row": place,
                     **{METRICS[name]: _with_interval(row, f"{name}_difference", sign="+") for name in METRICS},
-                    "deviation by part": row["macro_f1_deviation"],
-                    "never predicted": row["never_predicted"],
-                    "documents/s": row["documents_per_s"],
-                    "training s": row["train_s"],
+                    "σ by part": row["macro_f1_deviation"],
+                    "classes never predicted": row["never_predicted"],
+                    "docs/s": row["documents_per_s"],
+                    "train s": row["train_s"],
                 }
                 for place, row in numbered
             ],
@@ -154,7 +158,7 @@ def show_outcome(plan: Plan, found: Outcome, split: str) -> None:
             if never:
                 say(f"{row['system']}: never predicted: {', '.join(never)}")
     for name, count in found.unfinished.items():
-        say(f"{found.data}: {name}: not finished ({count} parts)")
+        say(f"{found.data}: {name}: not finished ({count})")
 
 
 def _with_interval(row: Mapping[str, Any], name: str, sign: str = "") -> str:

@@ -130,8 +130,6 @@ def _keep(record: Record, results: Path) -> None:
     if not record.rows:
         say("no result file: nothing is finished")
     elif tree is not None and tree.endswith("+"):
-        say(
-            f"no result file: the tree differs from its commit ({tree}); commit and run this again, which trains nothing"
-        )
+        say(f"no result file: the tree differs from its commit ({tree}); commit, run this again: it trains nothing")
     else:
         write_record(record, results)
