@@ -10,6 +10,7 @@ from nysformer.checkpoints.load import check_model, load_tokenizer
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerPreTrainedModel
 from nysformer.tasks.registry import task_class
+from nysformer.training.adapt import Adaptation
 from nysformer.training.documents import read_documents
 from nysformer.training.folder import RunFolder
 from nysformer.training.head import load_with_head, read_head
@@ -29,7 +30,8 @@ def finetune(
     The folder holds `model.safetensors`, `config.json` with the label names, the tokenizer, `metrics.json` (the
     validation documents at the best checkpoint), `history.jsonl` (the training curve), `README.md` (a model card),
     `run.json` (options, versions, documents, outcome), `logs` (TensorBoard) and `checkpoints` (the best and the last,
-    to resume from). Every file is whole at any moment: a killed run is resumed with `resume`, one that is complete
+    to resume from). With `adapt_steps` it holds `adapted` too, the masked language model of those steps' end, which
+    other fine-tunings may begin with. Every file is whole at any moment: a killed run is resumed with `resume`, one that is complete
     only writes its outcome again. While the run lasts, the folder is locked against other runs.
 
     Where the model has a trained head for the task and the documents' labels, the run goes on with it, in its order of
@@ -82,6 +84,7 @@ def finetune(
             load=load,
             class_weights=chosen.class_weights,
             final_whole=chosen.final_whole,
+            adapt=Adaptation(chosen, source, tokenizer, documents) if chosen.adapt_steps else None,
             layer_decay=chosen.layer_decay,
             probe_first=chosen.probe_first,
         )

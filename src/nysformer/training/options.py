@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from nysformer.errors import NysformerError
-from nysformer.options import Choice, Flag, Number, Text, option, option_class, required, share
+from nysformer.options import Choice, Flag, Number, Text, option, option_class, required, share, whole
 from nysformer.tasks.class_weights import ClassWeights
 from nysformer.tasks.labels import PROBLEM_TYPES, ProblemType
 from nysformer.tasks.registry import TASKS
@@ -83,6 +83,21 @@ class FinetuneOptions(TrainingOptions):
         panel="Training",
         help="In the last share of the run, read whole documents, as long as the model has positions, in place of what "
         "`reading` and `max_length` say; documents are then measured, and later predicted, whole. 0: never.",
+    )
+    adapt_steps: int = option(
+        0,
+        whole(0),
+        metavar="NUMBER",
+        panel="Training",
+        help="Begin with so many steps in which the encoder predicts masked words of the training documents. They "
+        "count against `time_limit`, half of which they may take.",
+    )
+    adapt_learning_rate: float = option(
+        1e-4,
+        Number(0, open_low=True),
+        metavar="RATE",
+        panel="Training",
+        help="With `adapt_steps`: highest rate of those steps.",
     )
     freeze_embeddings: bool = option(
         False,

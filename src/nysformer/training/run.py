@@ -48,6 +48,13 @@ __all__ = ["Begin", "Start", "run_training"]
 _PACKAGES = ("nysformer", "torch", "transformers", "accelerate", "datasets", "tokenizers")
 
 
+class Adapt(Protocol):
+    """Changes a model's encoder before a run."""
+
+    def __call__(self, model: NystromformerPreTrainedModel, folder: RunFolder, console: Console) -> dict[str, Any]:
+        """Train the encoder, or take what an earlier session of the run has done."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Start:
     """What a run begins with.
@@ -60,6 +67,9 @@ class Start:
         class_weights: of the loss.
         final_whole: share of the run, at its end, that reads whole documents.
         layer_decay: of the learning rate, from a layer to the one below.
+        adapt: trains the model's encoder for the documents before the run, whose clock it counts on, and gives what
+            `run.json` says of that; None where nothing is to be done.
+        last: the model of the last step is kept, whatever it measures; otherwise the best one.
         probe_first: fit the head to the encoder as it stands before the training.
         keep_tokenizer: write the tokenizer into the run folder at once, for a resumption before the first checkpoint.
     """
@@ -71,6 +81,8 @@ class Start:
     class_weights: ClassWeights | None = None
     final_whole: float = 0.0
     layer_decay: float = 1.0
+    adapt: Adapt | None = None
+    last: bool = False
     probe_first: bool = False
     keep_tokenizer: bool = False
 
@@ -140,17 +152,31 @@ def _run(options: TrainingOptions, folder: RunFolder, begin: Begin, console: Con
             folder.clear()
         product = _product(before)
         versions = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
-        run = {
+        run: dict[str, Any] = {
             "options": options.as_json(),
             "versions": versions | {"float32_product": product},
             "data": corpus.as_json(),
         }
+        if start.adapt is not None and last is not None:
+            run["adapted"] = _adapted(before)
         folder.write_json("run.json", run)
         if start.keep_tokenizer:
             folder.keep_tokenizer(tokenizer)
         with use_product_backend(product):
-            schedule, state = _train(options, folder, corpus, loss, model, start, metric, last, console)
-        return _finish(options, folder, run, corpus, metric, schedule, state)
+            if start.adapt is not None and last is None:
+                run["adapted"] = start.adapt(model, folder, console)
+                folder.write_json("run.json", run)
+            lead = run["adapted"]["seconds"] if "adapted" in run else 0.0
+            schedule, state = _train(options, folder, corpus, loss, model, start, metric, last, lead, console)
+        return _finish(options, folder, run, corpus, metric, schedule, state, last=start.last)
+
+
+def _adapted(before: dict[str, Any] | None) -> dict[str, Any]:
+    """What an earlier session wrote down of the adaptation."""
+    told = None if before is None else before.get("adapted")
+    if not isinstance(told, dict) or not isinstance(told.get("seconds"), float):
+        raise NysformerError("run.json: it does not tell of the adaptation that the run began with; begin a new run")
+    return told
 
 
 def _best_metric(task: Task[Any, Any], key: str | None) -> Metric:
@@ -188,15 +214,19 @@ def _train(
     start: Start,
     metric: Metric,
     last: tuple[Path, dict[str, Any]] | None,
+    lead: float,
     console: Console,
 ) -> tuple[Schedule, TrainerState]:
-    """Train to the end of the steps or of the time, from the last checkpoint if there is one."""
+    """Train to the end of the steps or of the time, from the last checkpoint if there is one.
+
+    The run's clock begins at `lead` seconds.
+    """
     budget = options.tokens_per_batch
     train_batches = TokenBudgetBatchSampler(corpus.train.lengths, budget, seed=options.seed)
     schedule = Schedule(
         steps=steps_of(options, len(train_batches)),
         warmup_share=options.warmup_share,
-        clock=Clock(),
+        clock=Clock(spent=lead, lead=lead),
         limit=None if options.time_limit is None else 60.0 * options.time_limit,
     )
     final = None
@@ -207,7 +237,7 @@ def _train(
     if last is not None:
         state = TrainerState.load_from_json(str(last[0] / "trainer_state.json"))
         schedule.clock.spent = state.log_history[-1]["seconds"]
-        schedule.clock.lead = _lead(state)
+        schedule.clock.lead = max(lead, _lead(state))
         if final is not None:
             final.resume(state)
         done = state.global_step
@@ -294,9 +324,11 @@ def _finish(
     metric: Metric,
     schedule: Schedule,
     state: TrainerState,
+    *,
+    last: bool,
 ) -> TrainingResult:
-    """Make the best checkpoint the model of the folder, and write down how the run ended."""
-    best_step = state.global_step if state.best_global_step is None else state.best_global_step
+    """Make the best checkpoint, or the last, the model of the folder, and write down how the run ended."""
+    best_step = state.global_step if last or state.best_global_step is None else state.best_global_step
     best = f"checkpoints/checkpoint-{best_step}"
     metrics = folder.read_json(f"{best}/metrics.json")
     stopped_by: Literal["steps", "time", "early_stopping"] = "steps"
@@ -315,6 +347,6 @@ def _finish(
     files = folder.publish(folder.path / best)
     folder.write_json("metrics.json", metrics)
     folder.write_lines("history.jsonl", entries)
-    write_run_card(folder.path, corpus.task, run, metrics)
+    write_run_card(folder.path, corpus.task, run, metrics, last=last)
     folder.write_json("run.json", {**run, "outcome": outcome, "files": [*files, CARD]})
     return TrainingResult(output=folder.path, metrics=metrics, titles=titles, truncated=truncated, **outcome)
