@@ -31,8 +31,8 @@ def finetune(
     validation documents at the best checkpoint), `history.jsonl` (the training curve), `README.md` (a model card),
     `run.json` (options, versions, documents, outcome), `logs` (TensorBoard) and `checkpoints` (the best and the last,
     to resume from). With `adapt_steps` it holds `adapted` too, the masked language model of those steps' end, which
-    other fine-tunings may begin with. Every file is whole at any moment: a killed run is resumed with `resume`, one that is complete
-    only writes its outcome again. While the run lasts, the folder is locked against other runs.
+    other fine-tunings may begin with. Every file is whole at any moment: a killed run is resumed with `resume`, one
+    that is complete only writes its outcome again. While the run lasts, the folder is locked against other runs.
 
     Where the model has a trained head for the task and the documents' labels, the run goes on with it, in its order of
     the labels; where it has not, the head is new, and the console says why.
