@@ -1,5 +1,6 @@
 """Continued masked language modelling before a fine-tuning: what it trains on, what it leaves, and its resumption."""
 
+import errno
 import io
 import json
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 from tiny import letter_tokenizer, save_classifier
+from transformers import TrainerState
 
 from nysformer.errors import Interrupted, NysformerError
 from nysformer.models import NystromformerForMaskedLM
@@ -216,6 +218,8 @@ def test_the_time_limit_covers_both(adapting: Options) -> None:
 
 def test_another_run_in_the_folder_leaves_nothing_of_it(adapting: Options) -> None:
     run = finetune(adapting(max_steps=1)).output
+    with pytest.raises(NysformerError, match="both the model to begin with and the output"):
+        finetune(adapting(model=str(run / "adapted"), overwrite=True))
     finetune(adapting(max_steps=1, adapt_steps=0, overwrite=True))
     assert not (run / "adapted").exists()
     assert "adapted" not in record(run)
@@ -234,6 +238,25 @@ def test_a_tokenizer_without_a_mask_token_is_refused_before_anything_is_written(
     with pytest.raises(NysformerError, match=r"adapt_steps: the tokenizer of .* has no mask token.*; leave it out, or"):
         finetune(options(adapt_steps=1))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_not_finite_names_the_steps_it_is_of(adapting: Options) -> None:
+    with pytest.raises(NysformerError, match=r"^adapt_steps: the training loss is (nan|inf) at step \d+; begin a new"):
+        finetune(adapting(adapt_learning_rate=1e30, max_grad_norm=0.0))
+
+
+def test_a_full_disk_says_what_stands(adapting: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = TrainerState.save_to_json
+
+    def full(self: TrainerState, *args: Any) -> None:
+        if self.global_step == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, *args)
+
+    monkeypatch.setattr(TrainerState, "save_to_json", full)
+    stands = "the checkpoint of the adaptation's step 2 is whole: once this is fixed, go on from it with resume=True"
+    with pytest.raises(NysformerError, match=rf"cannot be written \(no space left on device\); {stands}$"):
+        finetune(adapting())
 
 
 def test_what_run_json_does_not_tell_is_one_line(adapting: Options) -> None:

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from nysformer.checkpoints.load import load_model
 from nysformer.data.documents import Documents
 from nysformer.errors import NysformerError
+from nysformer.files.failures import write_failure
 from nysformer.models import NystromformerModel, NystromformerPreTrainedModel
 from nysformer.options import as_keywords
 from nysformer.training.documents import RunDocuments, Texts
@@ -113,7 +114,7 @@ class Adaptation:
         }
         options = PretrainOptions(**{**as_keywords(given, of=TrainingOptions), **changes})
         valid = self.documents.valid
-        step = max(1, len(valid) // _MEASURED)
+        step = max(1, len(valid) // _MEASURED)  # from all over them
         texts = Texts(
             train=self.documents.train.select(_distinct(self.documents.train)),
             valid=valid.select(islice(range(0, len(valid), step), _MEASURED)),
@@ -123,7 +124,12 @@ class Adaptation:
             start = continue_from(options, str(checkpoint or self.source), texts, frozen=given.freeze_embeddings)
             return replace(start, last=True)
 
-        run_training(options, begin, console)
+        try:
+            run_training(options, begin, console)
+        except NysformerError as error:
+            if write_failure(error) is not None:  # which says by itself what it is about
+                raise
+            raise NysformerError(f"adapt_steps: {error}") from error
 
 
 def _distinct(documents: Documents) -> Iterator[int]:

@@ -51,6 +51,11 @@ class RunFolder:
     def adapted(self) -> Path:
         return self.path / "adapted"
 
+    @property
+    def models(self) -> tuple[Path, ...]:
+        """Folders with model folders in them, which another run removes."""
+        return self.checkpoints, self.adapted
+
     def holds_run(self) -> bool:
         """Whether a run began here."""
         return (self.path / "run.json").is_file()
@@ -81,7 +86,7 @@ class RunFolder:
         for state in self.checkpoints.glob(f"checkpoint-*/{_STATE}"):
             state.unlink(missing_ok=True)
         (self.adapted / "run.json").unlink(missing_ok=True)
-        for folder in (self.checkpoints, self.logs, self.tokenizer, self.adapted):
+        for folder in (*self.models, self.logs, self.tokenizer):
             shutil.rmtree(folder, ignore_errors=True)
         written = self.read_json("run.json").get("files", []) if self.holds_run() else []
         for name in [*written, "metrics.json", "history.jsonl", "run.json"]:

@@ -111,8 +111,12 @@ def run_training(options: TrainingOptions, begin: Begin, console: Console | None
         NysformerError, Interrupted: see there.
     """
     folder = RunFolder(Path(options.output))
-    if not options.resume and options.model is not None and folder.path.resolve() == Path(options.model).resolve():
-        raise NysformerError(f"{folder.path}: both the model to begin with and the output; name another output folder")
+    if not options.resume and options.model is not None:
+        output, model = folder.path.resolve(), Path(options.model).resolve()
+        if model == output or any(model.is_relative_to(output / each.name) for each in folder.models):
+            raise NysformerError(
+                f"{folder.path}: both the model to begin with and the output; name another output folder"
+            )
     if options.eval_dtype is not None and torch.cuda.is_available():
         raise NysformerError(
             f"eval_dtype {options.eval_dtype} is for a CPU, and this run trains on a GPU; leave it out"
