@@ -42,6 +42,8 @@ class NystromformerConfig(PreTrainedConfig):
             landmarks beyond), "nystrom" (ignores softmax_max_length), "softmax" (always). None: what the published
             switch says when a model is built.
         softmax_max_length: for encoders trained with softmax attention: up to there they keep their numbers.
+        long_layers: documents beyond `exact_length` have layers of their own, stored as offsets to the others';
+            `nysformer distill` trains them.
         pinv_iterations: steps of the iterative inverse, 1 to 12; more is not better, see `ops.iterative_pinv`.
         position_embedding_type: "absolute", or "none" for no positions at all.
         pruned_heads: {layer: [heads]} that are gone; kept by `prune_heads`.
@@ -79,6 +81,7 @@ class NystromformerConfig(PreTrainedConfig):
     tie_word_embeddings: bool = True
     attention_mode: Literal["auto", "nystrom", "softmax"] | None = None
     softmax_max_length: int = 0
+    long_layers: bool = False
     pinv_iterations: int = 6
     position_embedding_type: Literal["absolute", "none"] = "absolute"
     pruned_heads: dict[Any, list[int]] | None = None
@@ -170,6 +173,14 @@ class NystromformerConfig(PreTrainedConfig):
         return "softmax" if self.segment_means_seq_len == self.num_landmarks else "auto"
 
     @property
+    def exact_length(self) -> int | None:
+        """Tokens up to which a document gets softmax attention; None for any number."""
+        mode = self.resolved_attention_mode
+        if mode == "softmax":
+            return None
+        return max(self.num_landmarks, self.softmax_max_length if mode == "auto" else 0)
+
+    @property
     def resolved_segment_means_seq_len(self) -> int:
         """The value of the published switch that says `resolved_attention_mode` to every reader of a saved folder."""
         if self.resolved_attention_mode == "softmax":
@@ -212,6 +223,7 @@ class NystromformerConfig(PreTrainedConfig):
     def _unknown_to_transformers(self) -> list[str]:
         features = {
             "conv_kernel_size=None (written as a kernel of zeros)": self.conv_kernel_size is None,
+            "long_layers=True": self.long_layers,
             "pruned_heads": bool(self.pruned_heads),
             "inv_coeff_init_option=True": self.inv_coeff_init_option,
             f"pinv_iterations={self.pinv_iterations}": self.pinv_iterations != 6,
