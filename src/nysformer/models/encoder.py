@@ -107,9 +107,8 @@ class NystromformerEncoder(nn.Module):
 
     def add_long_layers(self, config: NystromformerConfig) -> None:
         """Give documents beyond `exact_length` layers of their own, which are those of the others to begin with."""
-        self.long_layer = nn.ModuleList(
-            [offset_from(base, NystromformerLayer(config, layer)) for layer, base in enumerate(self.layer)]
-        ).train(self.training)
+        layers = [offset_from(base, NystromformerLayer(config, layer)) for layer, base in enumerate(self.layer)]
+        self.long_layer = nn.ModuleList(layers).train(self.training)
 
     def all_layers(self) -> list[Any]:
         """The layers of short documents, then those of long ones where they have their own."""
@@ -212,7 +211,6 @@ class NystromformerModel(NystromformerPreTrainedModel):
             )
         self.config.long_layers = True
         self.encoder.add_long_layers(self.config)
-        self.encoder.long_layer.to(self.device, self.dtype)
 
     def get_input_embeddings(self) -> nn.Embedding:
         return self.embeddings.word_embeddings

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -50,7 +51,7 @@ class Route:
             return cls(documents)
         if not isinstance(documents, Layout):
             batch, length = hidden.shape[:2]
-            if not isinstance(length, torch.SymInt) and length <= exact_length:
+            if not isinstance(cast(object, length), torch.SymInt) and length <= exact_length:
                 return cls(documents)
             mask = hidden.new_ones(batch, length, dtype=torch.bool) if documents is None else documents
             return cls(documents, is_long=mask.sum(dim=1) > exact_length)
