@@ -12,6 +12,7 @@ from nysformer.errors import NysformerError
 from nysformer.models.labels import inverse_labels
 from nysformer.models.no_convolution import MARK
 from nysformer.models.settings import check_file_values, check_values, one_line, read_json
+from nysformer.ops import NystromSpec
 
 __all__ = ["AttentionMode", "NystromformerConfig", "unusable"]
 
@@ -188,6 +189,24 @@ class NystromformerConfig(PreTrainedConfig):
         if self.segment_means_seq_len not in (None, self.num_landmarks):
             return self.segment_means_seq_len
         return max(2, self.max_position_embeddings // self.num_landmarks) * self.num_landmarks
+
+    def nystrom_spec(self) -> NystromSpec | None:
+        """How the layers of a model built from the present values attend; None for softmax attention at every length.
+
+        Example:
+            >>> config = NystromformerConfig(num_landmarks=32, attention_mode="auto", softmax_max_length=512)
+            >>> config.nystrom_spec().exact_length
+            512
+        """
+        mode = self.resolved_attention_mode
+        if mode == "softmax":
+            return None
+        return NystromSpec(
+            num_landmarks=self.num_landmarks,
+            pinv_iterations=self.pinv_iterations,
+            per_head_start=self.inv_coeff_init_option,
+            softmax_max_length=self.softmax_max_length if mode == "auto" else 0,
+        )
 
     def heads_left(self, layer: int) -> list[int]:
         """The heads of that layer that are not pruned, by their original numbers."""

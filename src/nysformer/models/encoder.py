@@ -57,19 +57,15 @@ class NystromformerLayer(GradientCheckpointingLayer, EncoderLayer):
     """
 
     def __init__(self, config: NystromformerConfig, layer: int = 0) -> None:
-        mode = config.resolved_attention_mode
         head_size = config.hidden_size // config.num_attention_heads
         num_heads = len(config.heads_left(layer))
         attention = SelfAttention(
             config.hidden_size,
             num_heads,
             head_size,
-            num_landmarks=None if mode == "softmax" else config.num_landmarks,
+            config.nystrom_spec(),
             conv_kernel_size=config.conv_kernel_size,
             dropout=config.attention_probs_dropout_prob,
-            pinv_iterations=config.pinv_iterations,
-            per_head_start=config.inv_coeff_init_option,
-            softmax_max_length=config.softmax_max_length if mode == "auto" else 0,
             implementation=attention_implementation(config._attn_implementation),
         )
         projections = (
