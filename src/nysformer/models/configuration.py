@@ -176,10 +176,8 @@ class NystromformerConfig(PreTrainedConfig):
     @property
     def exact_length(self) -> int | None:
         """Tokens up to which a document gets softmax attention; None for any number."""
-        mode = self.resolved_attention_mode
-        if mode == "softmax":
-            return None
-        return max(self.num_landmarks, self.softmax_max_length if mode == "auto" else 0)
+        spec = self.nystrom_spec()
+        return None if spec is None else spec.exact_length
 
     @property
     def resolved_segment_means_seq_len(self) -> int:
