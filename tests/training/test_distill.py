@@ -11,11 +11,12 @@ import torch
 from tiny import LETTERS, letter_tokenizer
 from transformers import BertConfig, BertModel
 
-from nysformer import NystromformerModel
+from nysformer import NystromformerConfig, NystromformerModel
 from nysformer.checkpoints.load import load_model
 from nysformer.errors import Interrupted, NysformerError
 from nysformer.training.distill import distill
 from nysformer.training.distill_options import DistillOptions
+from nysformer.training.finetune import finetune
 
 Options = Callable[..., DistillOptions]
 
@@ -63,7 +64,7 @@ def options(bert: Path, tmp_path: Path) -> Options:
     return lambda **changes: DistillOptions(**settings | changes)
 
 
-def test_it_comes_nearer_and_short_documents_keep_their_numbers(options: Options, bert: Path) -> None:
+def test_it_comes_nearer_and_short_documents_keep_their_numbers(options: Options, bert: Path, tmp_path: Path) -> None:
     result = distill(options(max_steps=60, eval_steps=30))
     assert set(result.titles) == {"relative_error", "centred_cosine", "cosine"}
     losses = [json.loads(line).get("loss") for line in (result.output / "history.jsonl").read_text().splitlines()]
@@ -80,7 +81,13 @@ def test_it_comes_nearer_and_short_documents_keep_their_numbers(options: Options
     ids = torch.randint(4, 56, (1, 40))
     with torch.no_grad():
         torch.testing.assert_close(model(ids)[0], source(ids)[0], rtol=1e-4, atol=1e-5)
-    assert "pipeline_tag: feature-extraction" in (result.output / "README.md").read_text(encoding="utf-8")
+    card = (result.output / "README.md").read_text(encoding="utf-8")
+    assert "pipeline_tag: feature-extraction" in card
+    assert "Documents of more than 40 tokens have layers of their own." in card
+
+    rows = [{"text": "a b " * 30, "label": "x"}, {"text": "y z", "label": "y"}] * 3
+    tuned = finetune(model=str(result.output), train=rows, valid=rows, output=str(tmp_path / "tuned"), max_steps=1)
+    assert NystromformerConfig.from_pretrained(tuned.output).long_layers
 
 
 def test_a_killed_run_resumes_with_the_same_losses(

@@ -63,14 +63,14 @@ class DistillOptions(TrainingOptions):
         0.0, Number(0, 1_000), metavar="NUMBER", panel="Training", help="Of all but biases and norms."
     )
     tokens_per_batch: int = option(
-        4096,
+        2048,
         whole(1),
         metavar="TOKENS",
         panel="Training",
         help="Real tokens per step; a longer document gets its own batch. Padding is free.",
     )
     vector_weight: float = option(
-        1.0,
+        5.0,
         Number(0),
         metavar="NUMBER",
         panel="Training",
