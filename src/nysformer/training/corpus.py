@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.documents import Documents
@@ -38,6 +39,7 @@ class Part:
         truncated: documents of which something is not read.
         labels: documents by category (see `Task.categories`).
         lengths: tokens of each document before any cut.
+        pieces: examples of each document.
         targets: of each document, for the fingerprint.
     """
 
@@ -45,6 +47,7 @@ class Part:
     truncated: int = 0
     labels: Counter[str] = field(default_factory=Counter)
     lengths: array[int] = field(default_factory=lambda: array("q"))
+    pieces: array[int] = field(default_factory=lambda: array("q"))
     targets: bytearray = field(default_factory=bytearray)
 
     def add(self, encoding: Encoding, categories: Sequence[str], target_bytes: bytes) -> None:
@@ -53,6 +56,7 @@ class Part:
         self.truncated += encoding.truncated
         self.labels.update(categories)
         self.lengths.append(encoding.length)
+        self.pieces.append(len(encoding.examples))
         self.targets += target_bytes
 
     def as_json(self, names: Sequence[str]) -> dict[str, Any]:
@@ -74,6 +78,7 @@ class Corpus:
         valid: documents to measure by.
         parts: what "train" and "valid" hold.
         notes: what the user should know of the held-out share, line by line.
+        groups: of the documents to train on, a number each; None where every document stands by itself.
     """
 
     task: Task[Any, Any]
@@ -84,6 +89,7 @@ class Corpus:
     valid: Documents
     parts: dict[str, Part]
     notes: list[str] = field(default_factory=list)
+    groups: NDArray[np.int64] | None = None
 
     @property
     def max_length(self) -> int:
@@ -141,7 +147,7 @@ def build_corpus(
     examples = store_examples(_examples(train, task, encoder, reading, parts["train"]))
     for _ in _examples(valid, task, encoder, reading, parts["valid"]):
         pass  # counted, and every label looked at before the training; the documents are encoded as they are measured
-    return Corpus(task, encoder, reading, train, examples, valid, parts, documents.notes)
+    return Corpus(task, encoder, reading, train, examples, valid, parts, documents.notes, documents.groups)
 
 
 def _examples(
