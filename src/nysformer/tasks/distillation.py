@@ -26,6 +26,7 @@ from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerModel
 from nysformer.models.losses import IGNORED
 from nysformer.tasks.base import Answer, Encoding, Example, LossFunction, Metric, Task, place_of
+from nysformer.tasks.class_weights import ClassWeights
 from nysformer.tasks.fidelity import fidelity
 from nysformer.tasks.pieces import cut, tokens_read
 from nysformer.tasks.reading import Reading
@@ -125,8 +126,8 @@ class Distillation(Task[Compared, Encoding]):
         # A tensor, because that is what loaders move between devices; the model asks only whether it is true.
         return {**batch, "labels": labels, "output_hidden_states": torch.tensor(True)}
 
-    def loss_function(self, records: Iterable[Record], *, balanced: bool) -> LossFunction:
-        super().loss_function(records, balanced=balanced)
+    def loss_function(self, records: Iterable[Record], class_weights: ClassWeights | None = None) -> LossFunction:
+        super().loss_function(records, class_weights)
         return self._loss
 
     def _loss(self, outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:

@@ -145,19 +145,24 @@ def _long(texts: Texts, tokenizer: PreTrainedTokenizerBase, exact_length: int) -
         NysformerError: none to train on, or fewer than two to measure by.
     """
     encoder = Encoder(tokenizer, exact_length)
-    parts: dict[str, Documents] = {}
-    left_out = 0
+    parts: dict[str, list[int]] = {}
     for name, documents, least in (("train", texts.train, 1), ("valid", texts.valid, 2)):
         long = [place for place, tokens in enumerate(_lengths(documents, encoder)) if tokens > exact_length]
-        left_out += len(documents) - len(long)
         if len(long) < least:
             raise NysformerError(
                 f"{name}: {len(long)} of {len(documents)} documents have more than {exact_length} tokens, and at least "
                 f"{least} are needed; softmax attention reads shorter ones"
             )
-        parts[name] = documents.select(long)
+        parts[name] = long
+    left_out = len(texts.train) + len(texts.valid) - sum(map(len, parts.values()))
     notes = [f"{left_out:,} documents of at most {exact_length:,} tokens are left out: they are read exactly"]
-    return Texts(**parts, logs=texts.logs, notes=[*texts.notes, *(notes if left_out else [])])
+    return Texts(
+        train=texts.train.select(parts["train"]),
+        valid=texts.valid.select(parts["valid"]),
+        logs=texts.logs,
+        notes=[*texts.notes, *(notes if left_out else [])],
+        groups=None if texts.groups is None else texts.groups[parts["train"]],
+    )
 
 
 def _lengths(documents: Documents, encoder: Encoder) -> list[int]:
