@@ -76,7 +76,7 @@ def test_it_comes_nearer_and_short_documents_keep_their_numbers(options: Options
     source = BertModel.from_pretrained(bert, add_pooling_layer=False).eval()
     model = load_model(result.output, NystromformerModel)
     assert model.config.long_layers
-    assert model.config.max_position_embeddings == 96
+    assert model.config.max_position_embeddings == 4096
     assert model.config.hidden_dropout_prob == source.config.hidden_dropout_prob, "only this run dropped nothing"
     ids = torch.randint(4, 56, (1, 40))
     with torch.no_grad():

@@ -66,7 +66,7 @@ class Distillation(Task[Compared, Encoding]):
     answer_columns: ClassVar[Columns] = {"found": "text", "exact": "text"}
     mistake_columns: ClassVar[Columns] = {}
 
-    def __init__(self, teacher: NystromformerModel, *, vector_weight: float = 1.0) -> None:
+    def __init__(self, teacher: NystromformerModel, *, vector_weight: float = 8.0) -> None:
         self.teacher = teacher
         self.vector_weight = vector_weight
         self._exact: dict[bytes, NDArray[np.float32]] = {}  # vectors of documents to measure by: the teacher is slow

@@ -31,6 +31,7 @@ from nysformer.training.settings import TrainingResult
 __all__ = ["distill"]
 
 _CONVERTED_LENGTH = 4096
+"""Positions of a source that is converted, at least: what is learned on shorter documents holds beyond them."""
 _TOGETHER = 64
 """Documents that are tokenized in one call."""
 
@@ -106,7 +107,8 @@ def _source(options: DistillOptions) -> tuple[NystromformerModel, PreTrainedToke
             )
         else:
             model = converted.model.base_model.float()
-            model.extend_positions(max(options.max_length or _CONVERTED_LENGTH, model.config.max_position_embeddings))
+            own_length = model.config.max_position_embeddings
+            model.extend_positions(max(_CONVERTED_LENGTH, options.max_length or 0, own_length))
         tokenizer = read_tokenizer(source)
     tokenizer.model_max_length = model.config.max_position_embeddings
     assert isinstance(model, NystromformerModel)

@@ -57,7 +57,7 @@ class DistillOptions(TrainingOptions):
         help="Tokens that are read of a document. The source reads them by softmax attention, at quadratic cost.",
     )
     learning_rate: float = option(
-        1e-4, Number(0, open_low=True), metavar="RATE", panel="Training", help="Highest rate, of AdamW."
+        3e-5, Number(0, open_low=True), metavar="RATE", panel="Training", help="Highest rate, of AdamW."
     )
     weight_decay: float = option(
         0.0, Number(0, 1_000), metavar="NUMBER", panel="Training", help="Of all but biases and norms."
@@ -70,7 +70,7 @@ class DistillOptions(TrainingOptions):
         help="Real tokens per step; a longer document gets its own batch. Padding is free.",
     )
     vector_weight: float = option(
-        5.0,
+        8.0,
         Number(0),
         metavar="NUMBER",
         panel="Training",
