@@ -43,9 +43,10 @@ def fidelity(found: Tensor, exact: Tensor) -> Fidelity:
         exact: (K, E), of at least two documents that differ.
 
     Example:
+        >>> import torch
         >>> exact = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-        >>> fidelity(exact, exact).centred_cosine
-        1.0
+        >>> fidelity(exact, exact).relative_error
+        0.0
     """
     found, exact = found.double(), exact.double()
     mean = exact.mean(dim=0)
