@@ -10,7 +10,7 @@ from typing import Any
 
 from nysformer.errors import NysformerError
 
-__all__ = ["BASELINES", "BENCHMARKS", "DEMO", "RECIPES", "RESULTS", "TABLE", "run"]
+__all__ = ["ARENA", "BASELINES", "BENCHMARKS", "DEMO", "RECIPES", "RESULTS", "TABLE", "run"]
 
 # name -> function of the module of that name: only what runs is imported.
 BENCHMARKS = {
@@ -32,6 +32,8 @@ BENCHMARKS = {
 TABLE = "table"
 # Names of result files that other commands write: the demo, and `python -m benchmarks.recipes`.
 DEMO, BASELINES, RECIPES = "demo", "recipe-baselines", "recipes"
+# Benchmarks that train a model on a task, with options of their own: `benchmarks.lra`.
+ARENA = ("lra-listops",)
 RESULTS = Path("benchmarks/results")
 
 
