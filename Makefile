@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow bench recipes lint clean
+.PHONY: demo test test-slow bench recipes lra-listops lra-image lint clean
 
 demo: .venv/demo
 	$(BIN)/nysformer demo
@@ -23,6 +23,10 @@ bench: .venv/demo runs/demo/metrics.json
 # A recipe that fails stops no other; what is finished is not run again, and stands in docs/tasks.md.
 recipes: .venv/demo
 	$(BIN)/python -m benchmarks.recipes run; ended=$$?; $(BIN)/python -m benchmarks.recipes docs && exit $$ended
+
+# Hours; stopped and called again, they go on from their last checkpoint.
+lra-listops lra-image: .venv/demo
+	$(BIN)/python -m benchmarks $@
 
 runs/demo/metrics.json: | .venv/demo
 	$(BIN)/nysformer demo

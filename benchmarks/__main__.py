@@ -25,6 +25,7 @@ compatibility  every way in and out; writes docs/compatibility.md
 vectors        libraries for nearest vectors
 retrieval      search among linked documents, beside TF-IDF
 lra-listops    train and test on nested lists, as the Long Range Arena does
+lra-image      the same on images as sequences of pixels
 table          print Markdown made from the result files of all machines
 
 Candidates take turns; minima count. Each benchmark prints its table, the bars it has to reach and one line of JSON,

@@ -33,7 +33,7 @@ TABLE = "table"
 # Names of result files that other commands write: the demo, and `python -m benchmarks.recipes`.
 DEMO, BASELINES, RECIPES = "demo", "recipe-baselines", "recipes"
 # Benchmarks that train a model on a task, with options of their own: `benchmarks.lra`.
-ARENA = ("lra-listops",)
+ARENA = ("lra-listops", "lra-image")
 RESULTS = Path("benchmarks/results")
 
 

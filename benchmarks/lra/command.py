@@ -60,7 +60,7 @@ def main(name: str, given: Sequence[str]) -> int:
     say(f"{task.title}: data")
     splits = task.load(arguments.runs / "data", _DATA_SEED)
     say(json.dumps(splits.describe()))
-    until = time.monotonic() + 60 * arguments.minutes if arguments.minutes else float("inf")
+    until = float("inf") if arguments.minutes is None else time.monotonic() + 60 * arguments.minutes
     rows: list[dict[str, Any]] = []
     for settings in runs:
         row = _run(name, settings, splits, arguments, until)
@@ -107,8 +107,10 @@ def _settings(task: Task, attention: Attention, arguments: argparse.Namespace) -
     ):
         if value < least:
             raise NysformerError(f"{name} is {value}: at least {least} is needed")
-    if not arguments.learning_rate > 0:
-        raise NysformerError(f"learning_rate is {arguments.learning_rate}: it is above zero")
+    for name in ("learning_rate", "minutes"):
+        value = getattr(arguments, name)
+        if value is not None and not 0 < value < float("inf"):
+            raise NysformerError(f"{name} is {value}: it is above zero")
     size = ModelSize(
         task.vocabulary,
         task.positions,

@@ -73,10 +73,11 @@ def test_weights_of_the_best_validation_are_tested(splits: Splits, tmp_path: Pat
 
 
 def test_it_learns(tmp_path: Path) -> None:
-    data = sequences(60, 3)
-    firsts = data.tokens[data.offsets[:-1]] > 2
-    data = Sequences(data.tokens, data.offsets, firsts.astype(np.uint8))
-    run = training(Splits(data, data, data), tmp_path / "x.pt", Settings(SIZE, 200, 10, 12, 0.01, valid_every=200))
+    random = np.random.default_rng(3)
+    labels = random.integers(0, 2, 32, dtype=np.uint8)
+    tokens = random.integers(0, 3, (32, 12), dtype=np.uint8) + 3 * labels[:, None]
+    data = Sequences(tokens.reshape(-1), np.arange(33) * 12, labels)
+    run = training(Splits(data, data, data), tmp_path / "x.pt", Settings(SIZE, 30, 3, 16, 0.03, valid_every=30))
     assert run.run()
     assert run.progress.test is not None
     assert run.progress.test > 90
