@@ -199,8 +199,9 @@ class Training:
     def _validate(self) -> None:
         progress = self.progress
         accuracy, loss = self._judge(self.splits.valid)
+        step = progress.step - self.settings.pretrain_steps
         row = {
-            "step": progress.step - self.settings.pretrain_steps,
+            "step": step,
             "train_loss": float(np.mean(progress.losses)),
             "valid_loss": loss,
             "valid_accuracy": accuracy,
@@ -209,9 +210,9 @@ class Training:
         progress.curve.append(row)
         progress.losses.clear()
         if accuracy > progress.best:
-            progress.best, progress.best_step = accuracy, row["step"]
+            progress.best, progress.best_step = accuracy, step
             self.best = {name: weight.clone() for name, weight in self.model.state_dict().items()}
-        self.say(f"step {row['step']:,}: validation {accuracy:.2f}%, loss {loss:.4f}")
+        self.say(f"step {step:,}: validation {accuracy:.2f}%, loss {loss:.4f}")
 
     def _judge(self, sequences: Sequences) -> tuple[float, float]:
         """Accuracy in percent, and the mean loss."""
