@@ -57,8 +57,8 @@ FLAGS = {
     "log-every resume overwrite",
     "evaluate": "model output errors compare-reading text-column label-column column input-format delimiter encoding "
     "label-from all-files max-length reading overlap tokens-per-batch dtype device",
-    "predict": "model output format keep top-k text-column column input-format delimiter encoding all-files max-length "
-    "reading overlap tokens-per-batch dtype device",
+    "predict": "model output format keep top-k resume overwrite text-column column input-format delimiter encoding "
+    "all-files max-length reading overlap tokens-per-batch dtype device",
     "embed": "model output pooling passages normalize keep resume overwrite text-column input-format "
     "delimiter encoding all-files max-length overlap tokens-per-batch dtype device",
     "index": "output",

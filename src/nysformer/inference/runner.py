@@ -98,15 +98,20 @@ class Runner:
         return rows
 
 
-def windows(records: Iterator[Item], tokens_per_batch: int) -> Iterator[list[Record | RecordError]]:
+def windows(records: Iterator[Item], tokens_per_batch: int, *, before: int = 0) -> Iterator[list[Record | RecordError]]:
     """Gather records that are answered together.
 
     A window ends when it is full, when the records end or reading them fails, and when a `Waiting` says that no more
     will come for now. The first window is small, so that the first answers come soon. A failure is raised once what was
     read before it is answered.
+
+    Args:
+        records: of the windows to come.
+        tokens_per_batch: of the batches that a window is made into.
+        before: windows that an earlier part of the run has answered; those that follow are cut as if it had gone on.
     """
     most = WINDOW_BATCHES * tokens_per_batch * CHARACTERS_PER_TOKEN
-    share = FIRST_SHARE
+    share = max(1, FIRST_SHARE >> before)
     window: list[Record | RecordError] = []
     characters = 0
     failure: Exception | None = None

@@ -16,6 +16,7 @@ from nysformer.data.reader import ReadLog
 from nysformer.data.reading import Layout
 from nysformer.data.records import Record
 from nysformer.tasks.base import Task
+from nysformer.tasks.fitting import naming_fitting_tasks
 from nysformer.tasks.registry import task_class
 from nysformer.training.options import FinetuneOptions
 from nysformer.training.settings import TrainingOptions
@@ -70,7 +71,8 @@ def read_documents(
     kind = task_class(options.task)
     settings = {"problem_type": options.problem_type}
     logs = {"train": ReadLog()}
-    given = _load(options.train, options, kind.layouts_for(settings), logs["train"])
+    with naming_fitting_tasks(options.task, options.read_options(), "task={}"):
+        given = _load(options.train, options, kind.layouts_for(settings), logs["train"])
     task = kind.from_records(given, settings, known, tokenizer)
     texts = _two_parts(given, options, task.own_layouts, logs, task.stratum, task.label_names)
     return RunDocuments(**vars(texts), task=task)
