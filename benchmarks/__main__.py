@@ -29,8 +29,8 @@ lra-image      the same on images as sequences of pixels
 table          print Markdown made from the result files of all machines
 
 Candidates take turns; minima count. Each benchmark prints its table, the bars it has to reach and one line of JSON,
-and writes DIR/<date>-NAME-<machine>.json. Use a machine that does nothing else. The two lra
-benchmarks have options of their own: `lra-listops --help` shows them.
+and writes DIR/<date>-NAME-<machine>.json. Use a machine that does nothing else. The lra ones
+have options of their own, which `lra-listops --help` shows.
 
 Needs the extra: pip install 'nysformer[demo]'
 Example: python -m benchmarks forward --lengths 512 4096 --rounds 3

@@ -22,7 +22,7 @@ from nysformer.files.atomic import write_atomically
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Record", "check_folder", "current_commit", "show_table", "write_record"]
+__all__ = ["Record", "check_folder", "commit", "show_table", "write_record"]
 
 _PACKAGES = ("nysformer", "torch", "transformers", "nystrom-attention")
 
@@ -63,7 +63,7 @@ def write_record(record: Record, folder: Path) -> Path:
     measured = {key: getattr(record, key) for key in ("name", "command", "rows", "notes", "bars")}
     taken = {
         "date": datetime.date.today().isoformat(),
-        "commit": record.commit or current_commit(),
+        "commit": record.commit or commit(),
         "machine": (machine := this_machine()),
         "versions": {package: _version(package) for package in _PACKAGES},
     }
@@ -127,7 +127,7 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def current_commit() -> str | None:
+def commit() -> str | None:
     """The checkout's commit, with "+" where the tree differs from it; None outside a checkout."""
     try:
         described = subprocess.run(

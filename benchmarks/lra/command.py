@@ -20,7 +20,7 @@ from benchmarks.lra.sequences import Splits
 from benchmarks.lra.tasks import TASKS, Task
 from benchmarks.lra.training import LEARNING_RATE, Settings, Training
 from benchmarks.output import say
-from benchmarks.record import Record, check_folder, current_commit, show_table, write_record
+from benchmarks.record import Record, check_folder, commit, show_table, write_record
 from benchmarks.registry import RESULTS
 from nysformer.errors import NysformerError
 
@@ -139,7 +139,7 @@ def _run(
     digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode()).hexdigest()[:8]
     folder = arguments.runs / f"{name}-{attention}-{settings.steps}-seed{settings.seed}-{digest}"
     say(f"{attention}, {settings.steps:,} steps, seed {settings.seed}: {folder}")
-    training = Training(settings, splits, folder / "checkpoint.pt", say=say, commit=current_commit())
+    training = Training(settings, splits, folder / "checkpoint.pt", say=say, commit=commit())
     fresh = training.progress.test is None
     if not training.run(until=until):
         return None

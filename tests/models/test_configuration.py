@@ -143,6 +143,7 @@ UNKNOWN: list[tuple[dict[str, Any], str]] = [
     ({"pinv_iterations": 8}, "pinv_iterations"),
     ({"position_embedding_type": "none"}, "position_embedding_type"),
     ({"softmax_max_length": 64}, "softmax_max_length"),
+    ({"classifier_pooling": "mean"}, "classifier_pooling"),
 ]
 
 
@@ -177,6 +178,7 @@ def test_json_and_back(tiny: Make, tmp_path: Path) -> None:
         pinv_iterations=4,
         conv_kernel_size=None,
         position_embedding_type="none",
+        classifier_pooling="attention",
         pruned_heads={1: [2, 0]},
         inv_coeff_init_option=True,
     )

@@ -56,7 +56,7 @@ def write_card(
     lines = [
         f"---\n{data.to_yaml()}\n---",
         f"# {folder.name}",
-        f"A `{architecture}`, {origin}.",
+        f"A `{architecture}`, {origin}.{_pooled(config, architecture)}",
         _code(
             f'from nysformer import {architecture}\n\nmodel = {architecture}.from_pretrained("{folder.name}")', "python"
         ),
@@ -87,6 +87,13 @@ def _reach(config: NystromformerConfig) -> list[str]:
         "a head beyond: the longer the document, the coarser.",
         "An encoder: it reads and does not write.",
     ]
+
+
+def _pooled(config: NystromformerConfig, architecture: str) -> str:
+    if not architecture.endswith(("ForSequenceClassification", "ForMultipleChoice")):
+        return ""
+    read = {"first": "", "mean": "the mean of all tokens", "attention": "a mean of all tokens with learned weights"}
+    return f" Its head reads {what}." if (what := read[config.classifier_pooling]) else ""
 
 
 def _bullets(lines: Sequence[str]) -> str:

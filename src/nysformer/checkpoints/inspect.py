@@ -43,6 +43,7 @@ class Inspection:
         attention_mode: "auto", "nystrom" or "softmax", as the model will run.
         exact_length: tokens up to which attention is softmax; None for any number.
         num_landmarks, conv_kernel_size: as configured.
+        pooling: what a head for whole documents reads, see `NystromformerConfig.classifier_pooling`; None for others.
         positions: tokens a document may have; None where the model has no positions.
         costs: of one document, at `LENGTHS`.
         files: name and size in bytes.
@@ -56,6 +57,7 @@ class Inspection:
     exact_length: int | None
     num_landmarks: int
     conv_kernel_size: int | None
+    pooling: str | None
     positions: int | None
     costs: tuple[Cost, ...]
     files: tuple[tuple[str, int], ...]
@@ -94,6 +96,7 @@ def inspect(folder: str | Path) -> Inspection:
         exact_length=None if mode == "softmax" else softmax_until,
         num_landmarks=config.num_landmarks,
         conv_kernel_size=config.conv_kernel_size,
+        pooling=config.classifier_pooling if hasattr(model, "pooling") else None,
         positions=positions,
         costs=tuple(document_cost(config, tokens) for tokens in LENGTHS),
         files=tuple(sorted((path.name, path.stat().st_size) for path in folder.iterdir() if path.is_file())),

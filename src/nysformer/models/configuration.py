@@ -44,6 +44,8 @@ class NystromformerConfig(PreTrainedConfig):
         softmax_max_length: for encoders trained with softmax attention: up to there they keep their numbers.
         pinv_iterations: steps of the iterative inverse, 1 to 12; more is not better, see `ops.iterative_pinv`.
         position_embedding_type: "absolute", or "none" for no positions at all.
+        classifier_pooling: what sequence classification and multiple choice read: "first" (the first token, as
+            published), "mean" (of all tokens), "attention" (a mean with learned weights).
         pruned_heads: {layer: [heads]} that are gone; kept by `prune_heads`.
 
     Example:
@@ -81,6 +83,7 @@ class NystromformerConfig(PreTrainedConfig):
     softmax_max_length: int = 0
     pinv_iterations: int = 6
     position_embedding_type: Literal["absolute", "none"] = "absolute"
+    classifier_pooling: Literal["first", "mean", "attention"] = "first"
     pruned_heads: dict[Any, list[int]] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -216,6 +219,7 @@ class NystromformerConfig(PreTrainedConfig):
             "inv_coeff_init_option=True": self.inv_coeff_init_option,
             f"pinv_iterations={self.pinv_iterations}": self.pinv_iterations != 6,
             "position_embedding_type='none'": self.position_embedding_type == "none",
+            f"classifier_pooling={self.classifier_pooling!r}": self.classifier_pooling != "first",
             f"softmax_max_length={self.softmax_max_length}": (
                 self.resolved_attention_mode == "auto" and self.softmax_max_length > 0
             ),

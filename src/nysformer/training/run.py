@@ -27,6 +27,7 @@ from nysformer.files.locks import lock_folder
 from nysformer.models import NystromformerPreTrainedModel
 from nysformer.ops import ProductBackend, can_pack, product_backend, use_product_backend
 from nysformer.tasks.base import LossFunction, Metric, Task
+from nysformer.tasks.class_weights import ClassWeights
 from nysformer.training.announce import announce
 from nysformer.training.arguments import steps_of, training_arguments
 from nysformer.training.callbacks import EarlyStopping, ProgressBar, RunKeeper, evaluations_since_best, history
@@ -35,6 +36,8 @@ from nysformer.training.corpus import Corpus, build_corpus
 from nysformer.training.documents import RunDocuments
 from nysformer.training.folder import RunFolder
 from nysformer.training.memory import returned_memory
+from nysformer.training.phases import FinalPhase
+from nysformer.training.probe import probe_first
 from nysformer.training.resumable import while_reading, while_training
 from nysformer.training.schedule import Clock, Schedule
 from nysformer.training.settings import TrainingOptions, TrainingResult
@@ -54,6 +57,10 @@ class Start:
         tokenizer: of the model.
         documents: to train on and to measure by.
         load: gives the model, drawing its new weights where it has some, and lines for the user on how it came to be.
+        class_weights: of the loss.
+        final_whole: share of the run, at its end, that reads whole documents.
+        layer_decay: of the learning rate, from a layer to the one below.
+        probe_first: fit the head to the encoder as it stands before the training.
         keep_tokenizer: write the tokenizer into the run folder at once, for a resumption before the first checkpoint.
     """
 
@@ -61,6 +68,10 @@ class Start:
     tokenizer: PreTrainedTokenizerBase
     documents: RunDocuments
     load: Callable[[], tuple[NystromformerPreTrainedModel, Sequence[str]]]
+    class_weights: ClassWeights | None = None
+    final_whole: float = 0.0
+    layer_decay: float = 1.0
+    probe_first: bool = False
     keep_tokenizer: bool = False
 
 
@@ -115,10 +126,10 @@ def _run(options: TrainingOptions, folder: RunFolder, begin: Begin, console: Con
     set_seed(options.seed)  # of new weights
     model, notes = start.load()
     _check_vocabulary(start.source, model, tokenizer)
-    corpus = build_corpus(documents, options, tokenizer, model.config.max_position_embeddings)
+    corpus = build_corpus(documents, options, tokenizer, model.config.max_position_embeddings, start.final_whole)
     if before is not None and before.get("data", {}).get("fingerprint") != corpus.fingerprint:
         raise NysformerError(f"{folder.path}: the documents are not those the run began with; begin a new run")
-    loss = corpus.task.loss_function(corpus.trained, balanced=options.balanced)
+    loss = corpus.task.loss_function(corpus.trained, start.class_weights)
     model.config.__dict__.pop("reading", None)  # of an earlier training
     if corpus.reading.strategy != "whole":
         model.config.reading = corpus.reading.as_config(corpus.max_length)
@@ -138,7 +149,7 @@ def _run(options: TrainingOptions, folder: RunFolder, begin: Begin, console: Con
         if start.keep_tokenizer:
             folder.keep_tokenizer(tokenizer)
         with use_product_backend(product):
-            schedule, state = _train(options, folder, corpus, loss, model, tokenizer, metric, last, console)
+            schedule, state = _train(options, folder, corpus, loss, model, start, metric, last, console)
         return _finish(options, folder, run, corpus, metric, schedule, state)
 
 
@@ -174,7 +185,7 @@ def _train(
     corpus: Corpus,
     loss: LossFunction | None,
     model: NystromformerPreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    start: Start,
     metric: Metric,
     last: tuple[Path, dict[str, Any]] | None,
     console: Console,
@@ -188,10 +199,17 @@ def _train(
         clock=Clock(),
         limit=None if options.time_limit is None else 60.0 * options.time_limit,
     )
+    final = None
+    if corpus.whole is not None:
+        whole_batches = TokenBudgetBatchSampler(corpus.whole.lengths, budget, seed=options.seed)
+        final = FinalPhase(start.final_whole, schedule, whole_batches)
     done = 0
     if last is not None:
         state = TrainerState.load_from_json(str(last[0] / "trainer_state.json"))
         schedule.clock.spent = state.log_history[-1]["seconds"]
+        schedule.clock.lead = _lead(state)
+        if final is not None:
+            final.resume(state)
         done = state.global_step
         if done >= schedule.steps or schedule.time_is_up() or _stopped_early(options, metric, state):
             return schedule, state
@@ -199,15 +217,17 @@ def _train(
     evaluation = Evaluation(corpus, budget)
     trainer = TokenBudgetTrainer(
         model=model,
-        processing_class=tokenizer,  # which checkpoints hold, too
+        processing_class=start.tokenizer,  # which checkpoints hold, too
         args=training_arguments(options, folder, metric, schedule.steps, len(train_batches)),
         corpus=corpus,
         train_batches=train_batches,
+        final=final,
         evaluation=evaluation,
         schedule=schedule,
+        layer_decay=start.layer_decay,
         eval_dtype=options.eval_dtype,
         compute_loss_func=loss,
-        callbacks=[RunKeeper(folder, schedule, evaluation)],
+        callbacks=[RunKeeper(folder, schedule, evaluation), *([] if final is None else [final])],
     )
     trainer.remove_callback(PrinterCallback)
     bar = ProgressBar(console, schedule, corpus.task.metrics)
@@ -218,8 +238,21 @@ def _train(
     shown = nullcontext() if console.quiet else bar.bar
     with _tensorboard(folder, done) as log, no_progress_bars(), _quiet_checkpoints(), shown, memory:
         trainer.add_callback(log)
+        if last is None and start.probe_first:
+            schedule.clock.start()
+            bar.say(probe_first(trainer, metric, start.class_weights, options.tokens_per_batch, bar.probing))
+            trainer.begin()
+            schedule.clock.lead = _lead(trainer.state)
+            if schedule.steps == 0 or schedule.time_is_up() or _stopped_early(options, metric, trainer.state):
+                return schedule, trainer.state
+            last = folder.last_state()  # so that the run goes on as one that was killed here
         trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
     return schedule, trainer.state
+
+
+def _lead(state: TrainerState) -> float:
+    """Seconds of a run before its first step, up to the evaluation of step 0; 0 without one."""
+    return next((float(entry["seconds"]) for entry in state.log_history if entry["step"] == 0), 0.0)
 
 
 @contextmanager
@@ -263,7 +296,7 @@ def _finish(
     state: TrainerState,
 ) -> TrainingResult:
     """Make the best checkpoint the model of the folder, and write down how the run ended."""
-    best_step = state.best_global_step or state.global_step
+    best_step = state.global_step if state.best_global_step is None else state.best_global_step
     best = f"checkpoints/checkpoint-{best_step}"
     metrics = folder.read_json(f"{best}/metrics.json")
     stopped_by: Literal["steps", "time", "early_stopping"] = "steps"
