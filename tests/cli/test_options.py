@@ -48,8 +48,8 @@ FLAGS = {
     "finetune": "model train output task problem-type pooling probe-first valid valid-share group-column "
     "group-near-duplicates text-column label-column column input-format delimiter encoding label-from all-files "
     "max-length reading overlap tokens-per-batch epochs max-steps time-limit learning-rate weight-decay warmup-share "
-    "max-grad-norm freeze-embeddings layer-decay class-weights bf16 gradient-checkpointing seed eval-per-epoch "
-    "eval-steps best-metric eval-dtype early-stopping log-every resume overwrite",
+    "max-grad-norm final-whole freeze-embeddings layer-decay class-weights bf16 gradient-checkpointing seed "
+    "eval-per-epoch eval-steps best-metric eval-dtype early-stopping log-every resume overwrite",
     "pretrain": "model size train output tokenizer vocab-size landmarks valid valid-share group-column "
     "group-near-duplicates text-column column input-format delimiter encoding all-files max-length reading overlap "
     "mask-fraction whole-words tokens-per-batch epochs max-steps time-limit learning-rate weight-decay warmup-share "

@@ -95,7 +95,7 @@ def test_features_pass_the_activation_nearly_as_they_are(name: str) -> None:
     x = torch.randn(4000, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         y = activation(slope * x + offset).float()
-    assert float(torch.corrcoef(torch.stack([x, y]))[0, 1]) > 0.95
+    assert float(torch.corrcoef(torch.stack([x, y]))[0, 1]) > 0.9
 
 
 def test_step_0_is_logged_and_may_be_the_best(options: Options) -> None:

@@ -75,6 +75,7 @@ class Corpus:
         reading: how a document that does not fit is read.
         trained: documents to train on.
         train: their examples.
+        whole: their examples for a last phase, each a document; None where there is none.
         valid: documents to measure by.
         parts: what "train" and "valid" hold.
         notes: what the user should know of the held-out share, line by line.
@@ -90,6 +91,7 @@ class Corpus:
     parts: dict[str, Part]
     notes: list[str] = field(default_factory=list)
     groups: NDArray[np.int64] | None = None
+    whole: Examples | None = None
 
     @property
     def max_length(self) -> int:
@@ -121,7 +123,11 @@ class Corpus:
 
 
 def build_corpus(
-    documents: RunDocuments, options: TrainingOptions, tokenizer: PreTrainedTokenizerBase, longest: int
+    documents: RunDocuments,
+    options: TrainingOptions,
+    tokenizer: PreTrainedTokenizerBase,
+    longest: int,
+    final_whole: float = 0.0,
 ) -> Corpus:
     """Encode the documents of a run.
 
@@ -130,9 +136,11 @@ def build_corpus(
         options: of the run.
         tokenizer: of its model.
         longest: tokens its model can read at a time.
+        final_whole: share of the run that reads whole documents. Where it is not 0, documents are measured so, too.
 
     Raises:
-        NysformerError: `max_length` is beyond `longest`; a document has no tokens.
+        NysformerError: `max_length` is beyond `longest`; a document has no tokens; `final_whole`, and documents are
+            read whole already.
     """
     max_length = longest if options.max_length is None else options.max_length
     if max_length > longest:
@@ -145,9 +153,22 @@ def build_corpus(
     task, train, valid = documents.task, documents.train, documents.valid
     parts = {"train": Part(), "valid": Part()}
     examples = store_examples(_examples(train, task, encoder, reading, parts["train"]))
+    whole, notes = None, documents.notes
+    if final_whole:
+        if reading.strategy == "whole" and max_length == longest:
+            raise NysformerError("final_whole: documents are read whole from the beginning; leave it out")
+        encoder, reading = Encoder(tokenizer, longest), Reading().on_side(tokenizer.truncation_side)
+        late = Part()
+        whole = store_examples(_examples(train, task, encoder, reading, late))
+        parts["train"].truncated = late.truncated
+        notes = [
+            *notes,
+            f"the last {final_whole:.0%} of the run reads whole documents, up to {longest:,} tokens, and so are "
+            "documents measured",
+        ]
     for _ in _examples(valid, task, encoder, reading, parts["valid"]):
         pass  # counted, and every label looked at before the training; the documents are encoded as they are measured
-    return Corpus(task, encoder, reading, train, examples, valid, parts, documents.notes, documents.groups)
+    return Corpus(task, encoder, reading, train, examples, valid, parts, notes, documents.groups, whole)
 
 
 def _examples(

@@ -81,6 +81,7 @@ def finetune(
             documents=documents,
             load=load,
             class_weights=chosen.class_weights,
+            final_whole=chosen.final_whole,
             layer_decay=chosen.layer_decay,
             probe_first=chosen.probe_first,
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from nysformer.errors import NysformerError
-from nysformer.options import Choice, Flag, Number, Text, option, option_class, required
+from nysformer.options import Choice, Flag, Number, Text, option, option_class, required, share
 from nysformer.tasks.class_weights import ClassWeights
 from nysformer.tasks.labels import PROBLEM_TYPES, ProblemType
 from nysformer.tasks.registry import TASKS
@@ -75,6 +75,14 @@ class FinetuneOptions(TrainingOptions):
         help="Begin with a head that is fitted to the encoder as it is, a linear probe: all training documents are "
         "read once, and scikit-learn fits a logistic regression (for numbers: a ridge regression) whose strength is "
         "chosen by folds of them, by group where there are groups. With `max_steps` 0 that is the model.",
+    )
+    final_whole: float = option(
+        0.0,
+        share(zero=True),
+        metavar="SHARE",
+        panel="Training",
+        help="In the last share of the run, read whole documents, as long as the model has positions, in place of what "
+        "`reading` and `max_length` say; documents are then measured, and later predicted, whole. 0: never.",
     )
     freeze_embeddings: bool = option(
         False,

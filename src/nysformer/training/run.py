@@ -36,6 +36,7 @@ from nysformer.training.corpus import Corpus, build_corpus
 from nysformer.training.documents import RunDocuments
 from nysformer.training.folder import RunFolder
 from nysformer.training.memory import returned_memory
+from nysformer.training.phases import FinalPhase
 from nysformer.training.probe import probe_first
 from nysformer.training.resumable import while_reading, while_training
 from nysformer.training.schedule import Clock, Schedule
@@ -57,6 +58,7 @@ class Start:
         documents: to train on and to measure by.
         load: gives the model, drawing its new weights where it has some, and lines for the user on how it came to be.
         class_weights: of the loss.
+        final_whole: share of the run, at its end, that reads whole documents.
         layer_decay: of the learning rate, from a layer to the one below.
         probe_first: fit the head to the encoder as it stands before the training.
         keep_tokenizer: write the tokenizer into the run folder at once, for a resumption before the first checkpoint.
@@ -67,6 +69,7 @@ class Start:
     documents: RunDocuments
     load: Callable[[], tuple[NystromformerPreTrainedModel, Sequence[str]]]
     class_weights: ClassWeights | None = None
+    final_whole: float = 0.0
     layer_decay: float = 1.0
     probe_first: bool = False
     keep_tokenizer: bool = False
@@ -123,7 +126,7 @@ def _run(options: TrainingOptions, folder: RunFolder, begin: Begin, console: Con
     set_seed(options.seed)  # of new weights
     model, notes = start.load()
     _check_vocabulary(start.source, model, tokenizer)
-    corpus = build_corpus(documents, options, tokenizer, model.config.max_position_embeddings)
+    corpus = build_corpus(documents, options, tokenizer, model.config.max_position_embeddings, start.final_whole)
     if before is not None and before.get("data", {}).get("fingerprint") != corpus.fingerprint:
         raise NysformerError(f"{folder.path}: the documents are not those the run began with; begin a new run")
     loss = corpus.task.loss_function(corpus.trained, start.class_weights)
@@ -196,11 +199,17 @@ def _train(
         clock=Clock(),
         limit=None if options.time_limit is None else 60.0 * options.time_limit,
     )
+    final = None
+    if corpus.whole is not None:
+        whole_batches = TokenBudgetBatchSampler(corpus.whole.lengths, budget, seed=options.seed)
+        final = FinalPhase(start.final_whole, schedule, whole_batches)
     done = 0
     if last is not None:
         state = TrainerState.load_from_json(str(last[0] / "trainer_state.json"))
         schedule.clock.spent = state.log_history[-1]["seconds"]
         schedule.clock.lead = _lead(state)
+        if final is not None:
+            final.resume(state)
         done = state.global_step
         if done >= schedule.steps or schedule.time_is_up() or _stopped_early(options, metric, state):
             return schedule, state
@@ -212,12 +221,13 @@ def _train(
         args=training_arguments(options, folder, metric, schedule.steps, len(train_batches)),
         corpus=corpus,
         train_batches=train_batches,
+        final=final,
         evaluation=evaluation,
         schedule=schedule,
         layer_decay=start.layer_decay,
         eval_dtype=options.eval_dtype,
         compute_loss_func=loss,
-        callbacks=[RunKeeper(folder, schedule, evaluation)],
+        callbacks=[RunKeeper(folder, schedule, evaluation), *([] if final is None else [final])],
     )
     trainer.remove_callback(PrinterCallback)
     bar = ProgressBar(console, schedule, corpus.task.metrics)

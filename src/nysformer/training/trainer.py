@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 from transformers import Trainer
 
 from nysformer.data.batches import TokenBudgetBatchSampler
@@ -22,8 +22,8 @@ from nysformer.runtime.options import Precision
 from nysformer.runtime.precision import fast_copy
 from nysformer.tasks.base import Example, Task
 from nysformer.training.corpus import Corpus
-from nysformer.training.examples import Examples
 from nysformer.training.layers import layer_scales
+from nysformer.training.phases import FinalPhase, NumberedBatches, PlacedExamples
 from nysformer.training.schedule import Schedule
 
 __all__ = ["Evaluation", "TokenBudgetTrainer"]
@@ -63,37 +63,6 @@ class Evaluation:
         return {metric.key: self.latest[metric.key] for metric in task.metrics}
 
 
-class _Numbered(Sampler[list[tuple[int, int, int]]]):
-    """Batches whose indices know their epoch and their batch, so that what a collator draws follows from both."""
-
-    def __init__(self, batches: TokenBudgetBatchSampler) -> None:
-        self.batches = batches
-
-    def set_epoch(self, epoch: int) -> None:
-        self.batches.set_epoch(epoch)
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
-        for number, batch in enumerate(self.batches):
-            yield [(self.batches.epoch, number, index) for index in batch]
-
-
-class _Placed(torch.utils.data.Dataset[tuple[int, int, Example]]):
-    """Examples with the epoch and the batch they are asked for."""
-
-    def __init__(self, examples: Examples) -> None:
-        self.examples = examples
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def __getitem__(self, place: tuple[int, int, int]) -> tuple[int, int, Example]:
-        epoch, batch, index = place
-        return epoch, batch, self.examples[index]
-
-
 def _collated(
     placed: Sequence[tuple[int, int, Example]], *, task: Task[Any, Any], pad_token_id: int, seed: int
 ) -> dict[str, Tensor]:
@@ -108,6 +77,7 @@ class TokenBudgetTrainer(Trainer):
     Args:
         corpus: examples to train on, documents to measure by.
         train_batches: indices of the examples, a step each.
+        final: where a last phase reads whole documents: when.
         evaluation: measures the model.
         schedule: of the learning rate.
         layer_decay: of the learning rate, from a layer to the one below.
@@ -120,18 +90,21 @@ class TokenBudgetTrainer(Trainer):
         *,
         corpus: Corpus,
         train_batches: TokenBudgetBatchSampler,
+        final: FinalPhase | None = None,
         evaluation: Evaluation,
         schedule: Schedule,
         layer_decay: float = 1.0,
         eval_dtype: Precision | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(train_dataset=_Placed(corpus.train), eval_dataset=corpus.valid, **kwargs)
+        parts = [corpus.train] if corpus.whole is None else [corpus.train, corpus.whole]
+        super().__init__(train_dataset=PlacedExamples(*parts), eval_dataset=corpus.valid, **kwargs)
         # `Trainer` writes a setting for decoders into every configuration, and checkpoints would carry it.
         vars(self.model.config).pop("use_cache", None)
         self.corpus = corpus
         self.task = corpus.task
         self.train_batches = train_batches
+        self.final = final
         self.evaluation = evaluation
         self.schedule = schedule
         self.layer_decay = layer_decay
@@ -145,7 +118,7 @@ class TokenBudgetTrainer(Trainer):
             _collated, task=self.task, pad_token_id=self.model.config.pad_token_id or 0, seed=self.args.seed
         )
         loader: DataLoader[Any] = DataLoader(
-            self.train_dataset, batch_sampler=_Numbered(self.train_batches), collate_fn=collate
+            self.train_dataset, batch_sampler=NumberedBatches(self.train_batches, self.final), collate_fn=collate
         )
         return self.accelerator.prepare(loader)
 
