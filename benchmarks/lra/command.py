@@ -28,6 +28,10 @@ __all__ = ["main"]
 
 _RUNS = Path("runs/lra")
 _DATA_SEED = 0
+_PAPER = (
+    "other expressions by the same rule; 5,000 steps, learning rate 1e-4, batch 32, mean pooling; softmax without the "
+    "convolution"
+)
 _HELP = """\
 Train the paper's small model (2 pre-LayerNorm layers, 64 wide, 2 heads) on a task of the Long Range Arena and test the
 weights that were best on the validation split, once. A run that was stopped goes on where its checkpoint says; one that
@@ -152,6 +156,7 @@ def _run(
             "valid_accuracy": progress.best,
             "best_step": progress.best_step,
             "published": published,
+            "published_with": _PAPER if task.published else None,
             "seconds": round(progress.seconds, 1),
             "data": splits.describe(),
             "data_seed": _DATA_SEED,
