@@ -93,7 +93,7 @@ class FinetuneOptions(TrainingOptions):
         "count against `time_limit`, half of which they may take.",
     )
     adapt_learning_rate: float = option(
-        1e-4,
+        3e-4,
         Number(0, open_low=True),
         metavar="RATE",
         panel="Training",
