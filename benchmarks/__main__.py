@@ -16,7 +16,8 @@ corpus         documents per second on licence texts
 scaling        cost of a token by length
 memory         peak memory of inference by length
 products       matrix products by library
-quality        distance from softmax attention
+quality        distance from softmax attention, by layer
+fidelity       distance from softmax attention, of document vectors
 startup        import and help
 accuracy       the demo's model in low precision
 bags           NystromAttention on bags, beside its peer
@@ -48,7 +49,9 @@ def main() -> None:
     parser.add_argument("--output", metavar="DIR", type=Path, default=RESULTS, help="folder of the result files")
     parser.add_argument("--rounds", metavar="N", type=int, help="turns per candidate; minima are kept")
     parser.add_argument("--lengths", metavar="N", type=int, nargs="+", help="tokens per document")
-    parser.add_argument("--model", metavar="DIR", type=Path, help="the demo's folder, for accuracy")
+    parser.add_argument(
+        "--model", metavar="DIR", type=Path, help="the demo's folder, for accuracy; a distilled MiniLM, for fidelity"
+    )
     parser.add_argument("--vectors", metavar="FILE", type=Path, help="of `nysformer embed`, for vectors")
     arguments = vars(parser.parse_args())
     try:

@@ -22,6 +22,7 @@ BENCHMARKS = {
     "scaling": "measure_scaling",
     "memory": "measure_memory",
     "quality": "measure_quality",
+    "fidelity": "measure_fidelity",
     "startup": "measure_startup",
     "accuracy": "measure_accuracy",
     "bags": "measure_bags",

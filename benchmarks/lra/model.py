@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from benchmarks.lra.dropout import Dropout
 from nysformer.layers import SelfAttention, project
-from nysformer.ops import Layout
+from nysformer.ops import Layout, NystromSpec
 
 __all__ = ["CONVOLUTION", "Attention", "Classifier", "ModelSize", "Pooling"]
 
@@ -62,7 +62,7 @@ class Block(nn.Module):
             size.width,
             size.heads,
             size.width // size.heads,
-            num_landmarks=None if softmax else size.landmarks,
+            None if softmax else NystromSpec(num_landmarks=size.landmarks),
             conv_kernel_size=size.convolution,
             # Through landmarks the paper drops nothing, and dropped probabilities cost softmax its fused kernel.
             dropout=0.0,

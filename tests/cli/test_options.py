@@ -55,6 +55,10 @@ FLAGS = {
     "mask-fraction whole-words tokens-per-batch epochs max-steps time-limit learning-rate weight-decay warmup-share "
     "max-grad-norm bf16 gradient-checkpointing seed eval-per-epoch eval-steps best-metric eval-dtype early-stopping "
     "log-every resume overwrite",
+    "distill": "text landmarks valid valid-share group-column group-near-duplicates text-column column input-format "
+    "delimiter encoding all-files max-length vector-weight tokens-per-batch epochs max-steps time-limit learning-rate "
+    "weight-decay warmup-share max-grad-norm bf16 gradient-checkpointing seed eval-per-epoch eval-steps best-metric "
+    "eval-dtype early-stopping log-every resume overwrite",
     "evaluate": "model output errors compare-reading text-column label-column column input-format delimiter encoding "
     "label-from all-files max-length reading overlap tokens-per-batch dtype device",
     "predict": "model output format keep top-k resume overwrite text-column column input-format delimiter encoding "

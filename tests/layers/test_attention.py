@@ -1,5 +1,6 @@
 """The attention module: packed and dense, masks of heads, maps, dropout."""
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from nysformer import NysformerError
 from nysformer.layers import SelfAttention, attention
-from nysformer.ops import Layout, reference
+from nysformer.ops import Layout, NystromSpec, reference
 
 lengths = st.lists(st.one_of(st.integers(0, 60), st.integers(7, 9)), min_size=1, max_size=4).filter(any)
 OPTIONS: list[dict[str, Any]] = [
@@ -20,9 +21,10 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
-def module(conv_kernel_size: int | None = 5, **options: Any) -> SelfAttention:
+def module(conv_kernel_size: int | None = 5, dropout: float = 0.0, **options: Any) -> SelfAttention:
     torch.manual_seed(0)
-    return SelfAttention(32, 4, 8, conv_kernel_size=conv_kernel_size, **options).double().eval()
+    spec = None if options["num_landmarks"] is None else NystromSpec(**options)
+    return SelfAttention(32, 4, 8, spec, conv_kernel_size=conv_kernel_size, dropout=dropout).double().eval()
 
 
 def by_reference(layer: SelfAttention, hidden: Tensor) -> Tensor:
@@ -30,10 +32,7 @@ def by_reference(layer: SelfAttention, hidden: Tensor) -> Tensor:
     parts = (getattr(layer, name)(hidden).unflatten(-1, (4, 8)) for name in ("query", "key", "value"))
     context = reference.attention(
         *parts,
-        num_landmarks=layer.num_landmarks,
-        softmax_max_length=layer.softmax_max_length,
-        per_head_start=layer.per_head_start,
-        pinv_iterations=layer.pinv_iterations,
+        **({"num_landmarks": None} if layer.spec is None else asdict(layer.spec)),
         conv_weight=None if layer.conv is None else layer.conv.weight,
     )
     return context.flatten(1)

@@ -5,13 +5,13 @@ import torch
 from torch import nn
 
 from nysformer.layers import EncoderLayer, Intermediate, ResidualOutput, SelfAttention
-from nysformer.ops import Layout
+from nysformer.ops import Layout, NystromSpec
 
 
 def layer(chunk: int = 0, dropout: float = 0.0) -> EncoderLayer:
     torch.manual_seed(0)
     return EncoderLayer(
-        SelfAttention(32, 4, 8, num_landmarks=8, conv_kernel_size=3),
+        SelfAttention(32, 4, 8, NystromSpec(num_landmarks=8), conv_kernel_size=3),
         ResidualOutput(32, 32, layer_norm_eps=1e-5, dropout=dropout),
         Intermediate(32, 48, nn.GELU()),
         ResidualOutput(48, 32, layer_norm_eps=1e-5, dropout=dropout),
@@ -75,7 +75,7 @@ LONG = (0, 5, 1030, 300, 700, 2500, 20, 8)
 @pytest.mark.parametrize("chunk", [0, 100])
 def test_blocks_of_inference_are_the_whole(landmarks: int | None, chunk: int) -> None:
     module, layout = layer(chunk).float(), Layout(LONG)
-    module.attention.self.num_landmarks = landmarks
+    module.attention.self.spec = None if landmarks is None else NystromSpec(num_landmarks=landmarks)
     hidden, head_mask = torch.randn(sum(LONG), 32), torch.tensor([1.0, 0.0, 0.5, 1.0])
     expected, _ = module(hidden, layout, head_mask)
     with torch.no_grad():
@@ -108,7 +108,7 @@ def test_an_attention_of_another_kind_is_called() -> None:
             return torch.zeros_like(hidden), None
 
     module, hidden = layer().float(), torch.randn(2000, 32)
-    module.attention.self = Zeros(32, 4, 8, num_landmarks=8)
+    module.attention.self = Zeros(32, 4, 8, NystromSpec(num_landmarks=8))
     expected = module.feed_forward(module.attention.output(torch.zeros_like(hidden), hidden))
     torch.testing.assert_close(module(hidden, Layout([2000]))[0], expected)
 

@@ -17,7 +17,7 @@ Warned = Callable[[], list[str]]
 def mode_of(model: Any) -> str:
     """What a model runs, read off its attention."""
     attention = model.encoder.layer[0].attention.self
-    return "softmax" if attention.num_landmarks is None else "landmarks"
+    return "softmax" if attention.spec is None else "landmarks"
 
 
 def test_defaults_are_the_published_ones() -> None:
@@ -79,7 +79,7 @@ def test_a_published_folder_with_one_of_the_two_overridden(
 ) -> None:
     model = NystromformerModel.from_pretrained(published(tiny, tmp_path), **override)
     assert mode_of(model) == "landmarks"
-    assert model.encoder.layer[0].attention.self.num_landmarks == override.get("num_landmarks", 64)
+    assert model.encoder.layer[0].attention.self.spec.num_landmarks == override.get("num_landmarks", 64)
     assert not warned()
 
 

@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nysformer.ops import depthwise_convolution, runs_in_blocks
-from nysformer.ops.blocks import BLOCK_ROWS, KeySummary, band, convolve, read_landmarks
+from nysformer.ops.blocks import BLOCK_ROWS, band, convolve
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 dtypes = st.sampled_from(list(TOLERANCE))
@@ -16,42 +15,6 @@ dtypes = st.sampled_from(list(TOLERANCE))
 def close(ours: torch.Tensor, theirs: torch.Tensor, dtype: torch.dtype) -> None:
     bound = TOLERANCE[dtype] * max(1.0, theirs.abs().max().item())
     torch.testing.assert_close(ours.float(), theirs.float(), atol=bound, rtol=0)
-
-
-@given(cuts=st.lists(st.integers(1, 90), min_size=1, max_size=5), size=st.sampled_from([0.1, 1.0, 8.0]), dtype=dtypes)
-@torch.no_grad()
-def test_keys_in_any_blocks_are_keys_at_once(cuts: list[int], size: float, dtype: torch.dtype) -> None:
-    torch.manual_seed(0)
-    keys, values = (torch.randn(2, sum(cuts), 3, 8).transpose(1, 2).to(dtype) for _ in range(2))
-    queries = (size * torch.randn(2, 3, 5, 8)).to(dtype)
-    summary = KeySummary(queries, 0.25)
-    for key, value in zip(keys.split(cuts, dim=2), values.split(cuts, dim=2), strict=True):
-        summary.add(key, value)
-    theirs = F.scaled_dot_product_attention(queries.float(), keys.float(), values.float(), scale=0.25)
-    assert summary.result().dtype == torch.float32
-    close(summary.result(), theirs, dtype)
-
-
-@torch.no_grad()
-def test_scores_far_apart_from_block_to_block() -> None:
-    """Nothing overflows, whichever block holds the largest score."""
-    keys = torch.tensor([-300.0, 0.0, 300.0, 299.0]).reshape(1, 1, 4, 1)
-    values = torch.tensor([1.0, 2.0, 3.0, 4.0]).reshape(1, 1, 4, 1)
-    for order in ([0, 1, 2, 3], [2, 3, 1, 0]):
-        summary = KeySummary(torch.ones(1, 1, 1, 1), 1.0)
-        for place in order:
-            summary.add(keys[:, :, place : place + 1], values[:, :, place : place + 1])
-        expected = F.scaled_dot_product_attention(torch.ones(1, 1, 1, 1), keys, values, scale=1.0)
-        torch.testing.assert_close(summary.result(), expected)
-
-
-@given(rows=st.integers(1, 70), dtype=dtypes)
-@torch.no_grad()
-def test_reading_is_softmax_attention(rows: int, dtype: torch.dtype) -> None:
-    torch.manual_seed(0)
-    query, keys, values = (torch.randn(2, n, 3, 8).transpose(1, 2).to(dtype) for n in (rows, 5, 5))
-    theirs = F.scaled_dot_product_attention(query.float(), keys.float(), values.float(), scale=0.25)
-    close(read_landmarks(query, keys, values, 0.25), theirs, dtype)
 
 
 def test_a_band_is_the_convolution_written_out() -> None:

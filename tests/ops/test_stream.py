@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nysformer.ops import nystrom_attention, nystrom_stream, stream
+from nysformer.ops import NystromSpec, nystrom_attention, nystrom_stream, stream
 
 HEADS, WIDTH, SIZE = 3, 8, 16
 
@@ -46,8 +46,8 @@ def test_is_nystrom_attention_of_the_whole(
                 hidden,
                 lambda x: project(x, weights[0]),
                 lambda x: (project(x, weights[1]), project(x, weights[2])),
+                NystromSpec(**settings),
                 conv_weight=conv,
-                **settings,
             )
         )
     assert [len(block) for block in blocks] == [len(rows) for rows in hidden.split(64)]

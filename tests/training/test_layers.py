@@ -76,3 +76,13 @@ def test_only_tables_are_frozen(encoder: Path) -> None:
     model = load_classifier(encoder).requires_grad_(True)
     freeze_tables(model)
     assert {name for name, parameter in model.named_parameters() if not parameter.requires_grad} == TABLES
+
+
+def test_layers_of_long_documents_learn_as_those_of_short_ones(encoder: Path) -> None:
+    model = load_classifier(encoder)
+    model.base_model.add_long_layers()
+    scales = layer_scales(model, 0.5)
+    body = f"{model.base_model_prefix}.encoder"
+    for layer in range(2):
+        place = f"{layer}.output.dense.weight"
+        assert scales[f"{body}.long_layer.{place}"] == scales[f"{body}.layer.{place}"] == 0.5 ** (2 - layer)

@@ -85,6 +85,7 @@ def _reach(config: NystromformerConfig) -> list[str]:
         *reach,
         f"Attention is softmax up to {exact:,} tokens, and approximated through {config.num_landmarks:,} landmarks "
         "a head beyond: the longer the document, the coarser.",
+        *([f"Documents of more than {exact:,} tokens have layers of their own."] if config.long_layers else []),
         "An encoder: it reads and does not write.",
     ]
 

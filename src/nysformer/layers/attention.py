@@ -16,11 +16,11 @@ from nysformer.ops import (
     BLOCK_ROWS,
     Implementation,
     Layout,
-    attention_map,
+    NystromSpec,
+    attend,
     depthwise_convolution,
-    nystrom_attention,
+    map_rows,
     nystrom_stream,
-    softmax_attention,
 )
 
 __all__ = ["MAX_MAP_BYTES", "SelfAttention"]
@@ -36,14 +36,13 @@ class SelfAttention(nn.Module):
         hidden_size: E.
         num_heads: H.
         head_size: D.
-        num_landmarks: M; None for softmax attention at every length.
+        spec: of the landmarks; None for softmax attention at every length.
         conv_kernel_size: k, odd; None for no convolution.
         dropout: of attention probabilities, as `softmax_attention` and `nystrom_attention` apply it.
-        pinv_iterations, per_head_start, softmax_max_length: as in `nystrom_attention`.
-        implementation: the same; it may be set at any time.
+        implementation: as in `nystrom_attention`; it may be set at any time.
 
     Example:
-        >>> attention = SelfAttention(32, 4, 8, num_landmarks=4, conv_kernel_size=3)
+        >>> attention = SelfAttention(32, 4, 8, NystromSpec(num_landmarks=4), conv_kernel_size=3)
         >>> context, _ = attention(torch.randn(50, 32), Layout([20, 30]))
         >>> context.shape
         torch.Size([50, 32])
@@ -54,23 +53,17 @@ class SelfAttention(nn.Module):
         hidden_size: int,
         num_heads: int,
         head_size: int,
+        spec: NystromSpec | None,
         *,
-        num_landmarks: int | None,
         conv_kernel_size: int | None = None,
         dropout: float = 0.0,
-        pinv_iterations: int = 6,
-        per_head_start: bool = False,
-        softmax_max_length: int = 0,
         implementation: Implementation = "sdpa",
     ) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.head_size = head_size
-        self.num_landmarks = num_landmarks
+        self.spec = spec
         self.dropout = dropout
-        self.pinv_iterations = pinv_iterations
-        self.per_head_start = per_head_start
-        self.softmax_max_length = softmax_max_length
         self.implementation = implementation
         self.query = nn.Linear(hidden_size, num_heads * head_size)
         self.key = nn.Linear(hidden_size, num_heads * head_size)
@@ -127,30 +120,25 @@ class SelfAttention(nn.Module):
         for lengths in layout.blocks(BLOCK_ROWS):
             rows = hidden[start : start + sum(lengths)]
             start += len(rows)
-            contexts = self._stream(rows) if self._streams(lengths) else [self._attend_rows(rows, Layout(lengths))]
+            spec = self._stream_spec(lengths)
+            contexts = [self._attend_rows(rows, Layout(lengths))] if spec is None else self._stream(rows, spec)
             for context in contexts:
                 yield (context if head_mask is None else context * head_mask.to(context.dtype)[:, None]).flatten(-2)
 
-    def _streams(self, lengths: tuple[int, ...]) -> bool:
-        """Whether it is one long document, nothing is dropped, and projections are linear: an adapter's need not be."""
-        return (
-            len(lengths) == 1
-            and (self.dropout == 0.0 or not self.training)
-            and self.num_landmarks is not None
-            and lengths[0] > max(BLOCK_ROWS, self.num_landmarks, self.softmax_max_length)
-            and self.projects_linearly()
-        )
+    def _stream_spec(self, lengths: tuple[int, ...]) -> NystromSpec | None:
+        """The specification of a document that is projected as it is read; None where those rows go whole.
 
-    def _stream(self, document: Tensor) -> Iterator[Tensor]:
-        assert self.num_landmarks is not None
+        It is one long document, nothing is dropped, and projections are linear: an adapter's need not be.
+        """
+        spec = self.spec
+        if spec is None or len(lengths) > 1 or (self.training and self.dropout > 0.0):
+            return None
+        long = lengths[0] > BLOCK_ROWS and not spec.is_exact(lengths[0])
+        return spec if long and self.projects_linearly() else None
+
+    def _stream(self, document: Tensor, spec: NystromSpec) -> Iterator[Tensor]:
         return nystrom_stream(
-            document,
-            self.project_query,
-            self.project_key_value,
-            num_landmarks=self.num_landmarks,
-            pinv_iterations=self.pinv_iterations,
-            per_head_start=self.per_head_start,
-            conv_weight=self._kernels(document),
+            document, self.project_query, self.project_key_value, spec, conv_weight=self._kernels(document)
         )
 
     def _attend_rows(self, rows: Tensor, layout: Layout) -> Tensor:
@@ -177,31 +165,15 @@ class SelfAttention(nn.Module):
     def _attend(
         self, query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = None, offsets: Layout | None = None
     ) -> Tensor:
-        conv_weight = self._kernels(value)
-        dropout_p = self.dropout if self.training else 0.0
-        if self.num_landmarks is None:
-            return softmax_attention(
-                query,
-                key,
-                value,
-                mask=mask,
-                offsets=offsets,
-                conv_weight=conv_weight,
-                dropout_p=dropout_p,
-                implementation=self.implementation,
-            )
-        return nystrom_attention(
+        return attend(
             query,
             key,
             value,
-            num_landmarks=self.num_landmarks,
+            self.spec,
             mask=mask,
             offsets=offsets,
-            pinv_iterations=self.pinv_iterations,
-            per_head_start=self.per_head_start,
-            softmax_max_length=self.softmax_max_length,
-            conv_weight=conv_weight,
-            dropout_p=dropout_p,
+            conv_weight=self._kernels(value),
+            dropout_p=self.dropout if self.training else 0.0,
             implementation=self.implementation,
         )
 
@@ -246,19 +218,10 @@ class SelfAttention(nn.Module):
 
     def _document_map(self, query: Tensor, key: Tensor) -> Tensor:
         """(n, H, D) twice to (H, n, n), with the same dropout as the context would have had."""
-        full = attention_map(
-            query.transpose(0, 1)[None],
-            key.transpose(0, 1)[None],
-            num_landmarks=self.num_landmarks,
-            pinv_iterations=self.pinv_iterations,
-            per_head_start=self.per_head_start,
-            softmax_max_length=self.softmax_max_length,
-        )[0]
+        q, k = (x.transpose(0, 1)[None] for x in (query, key))
+        full = map_rows(q, k, range(len(query)), self.spec)[0]
         if not self.training or self.dropout == 0.0:
             return full
-        through_landmarks = self.num_landmarks is not None and len(query) > max(
-            self.num_landmarks, self.softmax_max_length
-        )
-        if through_landmarks:
+        if self.spec is not None and not self.spec.is_exact(len(query)):
             return full * F.dropout(full.new_ones(self.num_heads, 1, len(query)), self.dropout)
         return F.dropout(full, self.dropout)

@@ -21,16 +21,16 @@ from nysformer.layers.linear import project
 from nysformer.ops import (
     Implementation,
     Layout,
-    attention_factors,
-    attention_rows,
+    NystromSpec,
+    attend,
     check_traceable,
     depthwise_convolution,
     is_recorded,
-    nystrom_attention,
+    map_factors,
+    map_rows,
     refuse_script,
 )
 from nysformer.ops.front_padded import FrontPadded, front_padding
-from nysformer.ops.pinv import MAX_PINV_ITERATIONS
 
 __all__ = ["NystromAttention"]
 
@@ -98,17 +98,12 @@ class NystromAttention(nn.Module):
         implementation: Implementation = "sdpa",
     ) -> None:
         super().__init__()
-        if num_landmarks < 1:
-            raise NysformerError(f"num_landmarks is {num_landmarks}: at least 1 is needed")
         if residual and residual_conv_kernel % 2 == 0:
             raise NysformerError(f"residual_conv_kernel is {residual_conv_kernel}: an odd kernel keeps the length")
-        if not 1 <= pinv_iterations <= MAX_PINV_ITERATIONS:
-            raise NysformerError(f"pinv_iterations is {pinv_iterations}: choose 1 to {MAX_PINV_ITERATIONS}")
         if implementation not in get_args(Implementation):
             raise NysformerError(f"implementation is {implementation!r}: choose 'sdpa' or 'eager'")
         self.heads = heads
-        self.num_landmarks = num_landmarks
-        self.pinv_iterations = pinv_iterations
+        self.spec = NystromSpec(num_landmarks=num_landmarks, pinv_iterations=pinv_iterations)
         self.eps = eps
         self.compat = compat
         self.implementation = implementation
@@ -116,6 +111,16 @@ class NystromAttention(nn.Module):
         self.to_qkv = nn.Linear(dim, 3 * inner, bias=False)
         self.to_out = Projections(nn.Linear(inner, dim), nn.Dropout(dropout))
         self.res_conv = HeadKernels(heads, residual_conv_kernel) if residual else None
+
+    @property
+    def num_landmarks(self) -> int:
+        """M."""
+        return self.spec.num_landmarks
+
+    @property
+    def pinv_iterations(self) -> int:
+        """Steps of the inverse."""
+        return self.spec.pinv_iterations
 
     def __prepare_scriptable__(self) -> None:
         """Called by `torch.jit.script`; raises NysformerError."""
@@ -183,14 +188,13 @@ class NystromAttention(nn.Module):
     def _attend(
         self, query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = None, offsets: Layout | None = None
     ) -> Tensor:
-        return nystrom_attention(
+        return attend(
             query,
             key,
             value,
+            self.spec,
             mask=mask,
             offsets=offsets,
-            num_landmarks=self.num_landmarks,
-            pinv_iterations=self.pinv_iterations,
             conv_weight=None if self.res_conv is None else self.res_conv(value),
             implementation=self.implementation,
         )
@@ -248,7 +252,7 @@ class NystromAttention(nn.Module):
         heads = self._head_index(query)
         for (row, columns), q, k in _documents(query, key, layout):
             asked, found = (index[:, None] == columns).nonzero(as_tuple=True)
-            values = attention_rows(q, k, found, num_landmarks=self.num_landmarks, pinv_iterations=self.pinv_iterations)
+            values = map_rows(q, k, found, self.spec)
             result[row, heads, asked[:, None], columns] = values[0]
         return result
 
@@ -267,7 +271,7 @@ class NystromAttention(nn.Module):
         )
         heads, segments = self._head_index(query), torch.arange(self.num_landmarks, device=query.device)
         for (row, columns), q, k in _documents(query, key, layout):
-            parts = attention_factors(q, k, num_landmarks=self.num_landmarks, pinv_iterations=self.pinv_iterations)
+            parts = map_factors(q, k, self.spec)
             first[row, heads, columns[:, None], segments] = parts[0][0]
             inverse[row] = parts[1][0]
             third[row, heads, segments[:, None], columns] = parts[2][0]

@@ -12,6 +12,7 @@ from nysformer.errors import NysformerError
 from nysformer.models.labels import inverse_labels
 from nysformer.models.no_convolution import MARK
 from nysformer.models.settings import check_file_values, check_values, one_line, read_json
+from nysformer.ops import NystromSpec
 
 __all__ = ["AttentionMode", "NystromformerConfig", "unusable"]
 
@@ -42,6 +43,8 @@ class NystromformerConfig(PreTrainedConfig):
             landmarks beyond), "nystrom" (ignores softmax_max_length), "softmax" (always). None: what the published
             switch says when a model is built.
         softmax_max_length: for encoders trained with softmax attention: up to there they keep their numbers.
+        long_layers: documents beyond `exact_length` have layers of their own, stored as offsets to the others';
+            `nysformer distill` trains them.
         pinv_iterations: steps of the iterative inverse, 1 to 12; more is not better, see `ops.iterative_pinv`.
         position_embedding_type: "absolute", or "none" for no positions at all.
         classifier_pooling: what sequence classification and multiple choice read: "first" (the first token, as
@@ -81,6 +84,7 @@ class NystromformerConfig(PreTrainedConfig):
     tie_word_embeddings: bool = True
     attention_mode: Literal["auto", "nystrom", "softmax"] | None = None
     softmax_max_length: int = 0
+    long_layers: bool = False
     pinv_iterations: int = 6
     position_embedding_type: Literal["absolute", "none"] = "absolute"
     classifier_pooling: Literal["first", "mean", "attention"] = "first"
@@ -173,6 +177,12 @@ class NystromformerConfig(PreTrainedConfig):
         return "softmax" if self.segment_means_seq_len == self.num_landmarks else "auto"
 
     @property
+    def exact_length(self) -> int | None:
+        """Tokens up to which a document gets softmax attention; None for any number."""
+        spec = self.nystrom_spec()
+        return None if spec is None else spec.exact_length
+
+    @property
     def resolved_segment_means_seq_len(self) -> int:
         """The value of the published switch that says `resolved_attention_mode` to every reader of a saved folder."""
         if self.resolved_attention_mode == "softmax":
@@ -180,6 +190,24 @@ class NystromformerConfig(PreTrainedConfig):
         if self.segment_means_seq_len not in (None, self.num_landmarks):
             return self.segment_means_seq_len
         return max(2, self.max_position_embeddings // self.num_landmarks) * self.num_landmarks
+
+    def nystrom_spec(self) -> NystromSpec | None:
+        """How the layers of a model built from the present values attend; None for softmax attention at every length.
+
+        Example:
+            >>> config = NystromformerConfig(num_landmarks=32, attention_mode="auto", softmax_max_length=512)
+            >>> config.nystrom_spec().exact_length
+            512
+        """
+        mode = self.resolved_attention_mode
+        if mode == "softmax":
+            return None
+        return NystromSpec(
+            num_landmarks=self.num_landmarks,
+            pinv_iterations=self.pinv_iterations,
+            per_head_start=self.inv_coeff_init_option,
+            softmax_max_length=self.softmax_max_length if mode == "auto" else 0,
+        )
 
     def heads_left(self, layer: int) -> list[int]:
         """The heads of that layer that are not pruned, by their original numbers."""
@@ -215,6 +243,7 @@ class NystromformerConfig(PreTrainedConfig):
     def _unknown_to_transformers(self) -> list[str]:
         features = {
             "conv_kernel_size=None (written as a kernel of zeros)": self.conv_kernel_size is None,
+            "long_layers=True": self.long_layers,
             "pruned_heads": bool(self.pruned_heads),
             "inv_coeff_init_option=True": self.inv_coeff_init_option,
             f"pinv_iterations={self.pinv_iterations}": self.pinv_iterations != 6,

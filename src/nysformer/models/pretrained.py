@@ -10,7 +10,7 @@ from torch import nn
 from transformers import initialization as init
 
 from nysformer.errors import NysformerError
-from nysformer.layers import HeadKernels
+from nysformer.layers import HeadKernels, OffsetLinear, OffsetNorm
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.guards import GuardedModel
 from nysformer.models.inputs import FIRST_POSITION
@@ -50,6 +50,10 @@ class NystromformerPreTrainedModel(GuardedModel):
     _keys_to_ignore_on_load_unexpected = [r"embeddings\.position_ids", r"embeddings\.token_type_ids"]  # noqa: RUF012
 
     def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, OffsetLinear | OffsetNorm):
+            init.zeros_(module.weight)
+            init.zeros_(module.bias)
+            return
         super()._init_weights(module)
         if isinstance(module, HeadKernels):
             init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
@@ -114,6 +118,8 @@ class NystromformerPreTrainedModel(GuardedModel):
             kept = set(self.config.heads_left(layer))
             places = [place for place, head in enumerate(heads) if head in kept]
             prune_layer(self.base_model.encoder.layer[layer], places, head_size)
+            if self.base_model.encoder.long_layer is not None:
+                prune_layer(self.base_model.encoder.long_layer[layer], places, head_size)
 
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
         """As transformers' method.

@@ -1,13 +1,14 @@
 """Pure functions on tensors: the attention and its parts, dense and packed. Torch only."""
 
 from nysformer.ops import reference
-from nysformer.ops.attention import nystrom_attention, softmax_attention
+from nysformer.ops.attention import attend, nystrom_attention, softmax_attention
 from nysformer.ops.blocks import BLOCK_ROWS, runs_in_blocks
 from nysformer.ops.convolution import depthwise_convolution
-from nysformer.ops.landmarks import segment_means
+from nysformer.ops.landmark_state import LandmarkState
+from nysformer.ops.landmarks import LandmarkSums, segment_means
 from nysformer.ops.layout import Layout
 from nysformer.ops.linear import activate, linear
-from nysformer.ops.maps import attention_factors, attention_map, attention_rows
+from nysformer.ops.maps import attention_factors, attention_map, attention_rows, map_factors, map_rows
 from nysformer.ops.pinv import MAX_PINV_ITERATIONS, iterative_pinv
 from nysformer.ops.product import (
     ProductBackend,
@@ -18,6 +19,7 @@ from nysformer.ops.product import (
     use_product_backend,
 )
 from nysformer.ops.scaled_dot_product import Implementation
+from nysformer.ops.spec import NystromSpec
 from nysformer.ops.stream import nystrom_stream
 from nysformer.ops.tracing import check_traceable, is_recorded, refuse_script
 
@@ -25,9 +27,13 @@ __all__ = [
     "BLOCK_ROWS",
     "MAX_PINV_ITERATIONS",
     "Implementation",
+    "LandmarkState",
+    "LandmarkSums",
     "Layout",
+    "NystromSpec",
     "ProductBackend",
     "activate",
+    "attend",
     "attention_factors",
     "attention_map",
     "attention_rows",
@@ -37,6 +43,8 @@ __all__ = [
     "is_recorded",
     "iterative_pinv",
     "linear",
+    "map_factors",
+    "map_rows",
     "nystrom_attention",
     "nystrom_stream",
     "pays_to_pack",

@@ -1,4 +1,4 @@
-"""Landmark attention without gradients on a CPU: plain products over blocks of rows that stay in the cache.
+"""Without gradients on a CPU: plain products over blocks of rows that stay in the cache, and the convolution so.
 
 Two things make that the fast form. SDPA's CPU kernel gains nothing from half precision, products do. And memory that
 was just freed comes back from the allocator at once, where a fresh tensor of a long document's size costs as much to
@@ -13,12 +13,10 @@ from nysformer.ops.tracing import is_differentiated_forward, is_recorded
 
 __all__ = [
     "BLOCK_ROWS",
-    "KeySummary",
     "band",
     "convolve",
     "convolve_padded",
     "padding",
-    "read_landmarks",
     "runs_in_blocks",
 ]
 
@@ -39,62 +37,6 @@ def runs_in_blocks(x: Tensor) -> bool:
         and x.dtype in (torch.float32, torch.bfloat16)
         and not torch.is_autocast_enabled("cpu")
     )
-
-
-class KeySummary:
-    """softmax(scale * Q~ K^T) V over keys and values that come a block of rows at a time.
-
-    Args:
-        query_landmarks: (B, H, M, D).
-        scale: of the scores.
-
-    Example:
-        >>> queries, keys, values = torch.randn(3, 1, 2, 50, 8).unbind(0)
-        >>> with torch.no_grad():
-        ...     summary = KeySummary(queries[:, :, :4], 0.25)
-        ...     summary.add(keys[:, :, :20], values[:, :, :20])
-        ...     summary.add(keys[:, :, 20:], values[:, :, 20:])
-        ...     summary.result().shape
-        torch.Size([1, 2, 4, 8])
-    """
-
-    def __init__(self, query_landmarks: Tensor, scale: float) -> None:
-        self.query = query_landmarks * scale
-        self._total: Tensor | None = None
-        self._first: tuple[Tensor, Tensor] | None = None  # how much it weighs is asked only if there is a second
-        self._log_sum: Tensor | None = None
-
-    def add(self, key: Tensor, value: Tensor) -> None:
-        """Take the next rows, (B, H, N, D) each, N at least 1."""
-        # Contiguous: of keys whose heads are neighbours, oneDNN makes a slow copy instead.
-        scores = self.query @ key.contiguous().transpose(-1, -2)
-        probabilities = scores.softmax(dim=-1)
-        part = (probabilities @ value).float()
-        if self._total is None:
-            self._total, self._first = part, (scores, probabilities)
-            return
-        if self._first is not None:
-            self._log_sum, self._first = _log_sum(*self._first), None
-        assert self._log_sum is not None
-        log_sum = _log_sum(scores, probabilities)
-        both = torch.logaddexp(self._log_sum, log_sum)
-        self._total = self._total * (self._log_sum - both).exp() + part * (log_sum - both).exp()
-        self._log_sum = both
-
-    def result(self) -> Tensor:
-        """(B, H, M, D), float32: the weighted mean of all values so far."""
-        assert self._total is not None
-        return self._total
-
-
-def _log_sum(scores: Tensor, probabilities: Tensor) -> Tensor:
-    """The logarithm of each row's sum of exponentials, read off its largest score and that one's probability."""
-    return scores.amax(-1, keepdim=True).float() - probabilities.amax(-1, keepdim=True).float().log()
-
-
-def read_landmarks(query: Tensor, key_landmarks: Tensor, values: Tensor, scale: float) -> Tensor:
-    """softmax(scale * Q K~^T) W for one block: (B, H, N, D) over (B, H, M, D) twice, to (B, H, N, D)."""
-    return (query @ (key_landmarks * scale).transpose(-1, -2)).softmax(dim=-1) @ values
 
 
 def band(weight: Tensor) -> Tensor:

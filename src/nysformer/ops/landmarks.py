@@ -1,7 +1,11 @@
 """Landmarks: the means of consecutive, nearly equal segments of a document.
 
-Shapes: B batch, H heads, N length, M landmarks, D head width.
+Shapes: B batch, H heads, N length, M landmarks, D head width, R rows of a piece.
 """
+
+from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -9,7 +13,53 @@ from torch import Tensor
 from nysformer.ops.blocks import BLOCK_ROWS
 from nysformer.ops.tracing import is_recorded
 
-__all__ = ["segment_means"]
+__all__ = ["LandmarkSums", "segment_means"]
+
+
+@dataclass(frozen=True)
+class LandmarkSums:
+    """The tokens behind each landmark, summed and counted: what pieces of a document, wherever they lie, add up to.
+
+    Attributes:
+        sums: (B, H, M, D), float32 at least.
+        counts: integers, broadcast to (B, H, M, 1).
+
+    Example:
+        >>> x = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]).reshape(1, 1, 5, 1)
+        >>> pieces = [LandmarkSums.of_segments(x[:, :, rows], 2, rows.start, 5) for rows in (slice(0, 3), slice(3, 5))]
+        >>> pieces[0].merge(pieces[1]).means().flatten()
+        tensor([1.5000, 4.0000])
+    """
+
+    sums: Tensor
+    counts: Tensor
+
+    @classmethod
+    def of_segments(cls, x: Tensor, num_landmarks: int, start: int, length: int) -> LandmarkSums:
+        """The sums of one piece over the segments of the whole document.
+
+        Args:
+            x: (B, H, R, D), tokens start .. start + R - 1.
+            num_landmarks: M.
+            start: the piece's first token.
+            length: tokens of the whole document.
+        """
+        batch, heads, rows, width = x.shape
+        segment = _segment(torch.arange(start, start + rows, device=x.device), length, num_landmarks)
+        bounds = torch.arange(num_landmarks + 1, device=x.device) * length // num_landmarks
+        counts = bounds.clamp(start, start + rows).diff().view(1, 1, -1, 1)
+        # Heads last: in the packed batch a token's heads are neighbours, and this view of it is free.
+        tokens = x.transpose(1, 2).to(torch.promote_types(x.dtype, torch.float32))
+        sums = tokens.new_zeros(batch, num_landmarks, heads, width).index_add(1, segment, tokens).transpose(1, 2)
+        return cls(sums, counts)
+
+    def merge(self, other: LandmarkSums) -> LandmarkSums:
+        """The sums of both."""
+        return LandmarkSums(self.sums + other.sums, self.counts + other.counts)
+
+    def means(self) -> Tensor:
+        """(B, H, M, D) in the dtype of the sums; 0 for a landmark without tokens."""
+        return self.sums / self.counts.clamp(min=1)
 
 
 def segment_means(x: Tensor, num_landmarks: int, mask: Tensor | None = None) -> Tensor:
@@ -44,24 +94,18 @@ def segment_means(x: Tensor, num_landmarks: int, mask: Tensor | None = None) -> 
             # Half precision is summed in float32 as well, by way of a copy: of some segments at a time, a small one.
             some = max(1, BLOCK_ROWS * num_landmarks // length)
             return torch.cat([part.mean(dim=3) for part in segments.split(some, dim=2)], dim=2)
-        segment = _segment(torch.arange(length, device=x.device), length, num_landmarks)
-        bounds = torch.arange(num_landmarks + 1, device=x.device) * length // num_landmarks
-        counts = bounds.diff().view(1, 1, -1, 1)
-        # Heads last: in the packed batch a token's heads are neighbours, and this view of it is free.
-        rows = x.transpose(1, 2).to(accumulator)
-        sums = rows.new_zeros(batch, num_landmarks, heads, width).index_add(1, segment, rows).transpose(1, 2)
-    else:
-        mask = mask.bool()
-        rank = mask.cumsum(dim=1) - 1
-        # Masked tokens fall into one segment more, which is dropped.
-        segment = _segment(rank, mask.sum(dim=1, keepdim=True), num_landmarks).masked_fill(~mask, num_landmarks)
-        ones = torch.ones_like(segment)
-        counts = torch.zeros(batch, num_landmarks + 1, dtype=segment.dtype, device=x.device)
-        counts = counts.scatter_add(1, segment, ones)[:, None, :num_landmarks, None]
-        rows = x.masked_fill(~mask[:, None, :, None], 0.0).to(accumulator)
-        sums = rows.new_zeros(batch, heads, num_landmarks + 1, width)
-        sums = sums.scatter_add(2, segment[:, None, :, None].expand_as(rows), rows)[:, :, :num_landmarks]
-    return (sums / counts.clamp(min=1)).to(x.dtype)
+        return LandmarkSums.of_segments(x, num_landmarks, 0, length).means().to(x.dtype)
+    mask = mask.bool()
+    rank = mask.cumsum(dim=1) - 1
+    # Masked tokens fall into one segment more, which is dropped.
+    segment = _segment(rank, mask.sum(dim=1, keepdim=True), num_landmarks).masked_fill(~mask, num_landmarks)
+    ones = torch.ones_like(segment)
+    counts = torch.zeros(batch, num_landmarks + 1, dtype=segment.dtype, device=x.device)
+    counts = counts.scatter_add(1, segment, ones)[:, None, :num_landmarks, None]
+    rows = x.masked_fill(~mask[:, None, :, None], 0.0).to(accumulator)
+    sums = rows.new_zeros(batch, heads, num_landmarks + 1, width)
+    sums = sums.scatter_add(2, segment[:, None, :, None].expand_as(rows), rows)[:, :, :num_landmarks]
+    return LandmarkSums(sums, counts).means().to(x.dtype)
 
 
 def _divides(num_landmarks: int, length: int) -> bool:

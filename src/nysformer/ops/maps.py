@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nysformer.ops.attention import landmark_inverse
-from nysformer.ops.landmarks import segment_means
+from nysformer.ops.landmark_state import LandmarkState, softmax_scores
+from nysformer.ops.spec import NystromSpec
 from nysformer.ops.tracing import check_traceable
 
-__all__ = ["attention_factors", "attention_map", "attention_rows"]
+__all__ = ["attention_factors", "attention_map", "attention_rows", "map_factors", "map_rows"]
 
 
 def attention_factors(
@@ -43,17 +43,25 @@ def attention_factors(
         >>> [tuple(factor.shape) for factor in attention_factors(q, k, num_landmarks=4)]
         [(1, 2, 20, 4), (1, 2, 4, 4), (1, 2, 4, 20)]
     """
+    return map_factors(
+        query,
+        key,
+        NystromSpec(
+            num_landmarks=num_landmarks, scale=scale, pinv_iterations=pinv_iterations, per_head_start=per_head_start
+        ),
+    )
+
+
+def map_factors(query: Tensor, key: Tensor, spec: NystromSpec) -> tuple[Tensor, Tensor, Tensor]:
+    """`attention_factors` of that specification, for documents past M; `softmax_max_length` is not looked at."""
     check_traceable()
-    if min(query.shape[2], key.shape[2]) <= num_landmarks:
+    if min(query.shape[2], key.shape[2]) <= spec.num_landmarks:
         raise ValueError(
-            f"{query.shape[2]} queries and {key.shape[2]} keys with {num_landmarks} landmarks: a document of at most "
-            "that many tokens has softmax attention and no factors; use attention_map"
+            f"{query.shape[2]} queries and {key.shape[2]} keys with {spec.num_landmarks} landmarks: a document of at "
+            "most that many tokens has softmax attention and no factors; use attention_map"
         )
-    scale = query.shape[-1] ** -0.5 if scale is None else scale
-    query_landmarks = segment_means(query, num_landmarks)
-    key_landmarks = segment_means(key, num_landmarks)
-    inverse = landmark_inverse(query_landmarks, key_landmarks, scale, pinv_iterations, per_head_start)
-    return _softmax_scores(query, key_landmarks, scale), inverse, _softmax_scores(query_landmarks, key, scale)
+    state = LandmarkState.means(query, key, spec)
+    return state.first(query), state.inverse(), state.third(key)
 
 
 def attention_rows(
@@ -85,17 +93,28 @@ def attention_rows(
         >>> attention_rows(q, k, [0], num_landmarks=4).shape
         torch.Size([1, 2, 1, 20])
     """
+    if num_landmarks is None:
+        check_traceable()
+        return _exact_rows(query, key, rows, scale)
+    spec = NystromSpec(
+        num_landmarks=num_landmarks,
+        scale=scale,
+        pinv_iterations=pinv_iterations,
+        per_head_start=per_head_start,
+        softmax_max_length=softmax_max_length,
+    )
+    return map_rows(query, key, rows, spec)
+
+
+def map_rows(query: Tensor, key: Tensor, rows: Sequence[int] | Tensor, spec: NystromSpec | None) -> Tensor:
+    """`attention_rows` of that specification; for None those of softmax attention at the default scale."""
     check_traceable()
-    scale = query.shape[-1] ** -0.5 if scale is None else scale
-    index = torch.as_tensor(rows, device=query.device)
-    if num_landmarks is None or min(query.shape[2], key.shape[2]) <= max(num_landmarks, softmax_max_length):
-        return _softmax_scores(query.index_select(2, index), key, scale)
-    query_landmarks = segment_means(query, num_landmarks)
-    key_landmarks = segment_means(key, num_landmarks)
-    inverse = landmark_inverse(query_landmarks, key_landmarks, scale, pinv_iterations, per_head_start)
-    first = _softmax_scores(query.index_select(2, index), key_landmarks, scale)
+    if spec is None or spec.is_exact(query.shape[2], key.shape[2]):
+        return _exact_rows(query, key, rows, None if spec is None else spec.scale)
+    state = LandmarkState.means(query, key, spec)
+    first = state.first(_select(query, rows))
     # (R, M) times (M, M) before (M, S): nothing larger than the result and B is held.
-    return (first @ inverse) @ _softmax_scores(query_landmarks, key, scale)
+    return (first @ state.inverse()) @ state.third(key)
 
 
 def attention_map(
@@ -135,7 +154,9 @@ def attention_map(
     )
 
 
-def _softmax_scores(query: Tensor, key: Tensor, scale: float) -> Tensor:
-    precision = torch.promote_types(query.dtype, torch.float32)
-    with torch.autocast(query.device.type, enabled=False):
-        return (scale * query.to(precision) @ key.to(precision).transpose(-1, -2)).softmax(dim=-1)
+def _exact_rows(query: Tensor, key: Tensor, rows: Sequence[int] | Tensor, scale: float | None) -> Tensor:
+    return softmax_scores(_select(query, rows), key, query.shape[-1] ** -0.5 if scale is None else scale)
+
+
+def _select(query: Tensor, rows: Sequence[int] | Tensor) -> Tensor:
+    return query.index_select(2, torch.as_tensor(rows, device=query.device))

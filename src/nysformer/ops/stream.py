@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from nysformer.ops.attention import landmark_inverse
-from nysformer.ops.blocks import BLOCK_ROWS, KeySummary, band, convolve_padded, padding, read_landmarks
+from nysformer.ops.blocks import BLOCK_ROWS, band, convolve_padded, padding
+from nysformer.ops.landmark_state import LandmarkState
 from nysformer.ops.landmarks import segment_means
+from nysformer.ops.spec import NystromSpec
 
 __all__ = ["nystrom_stream"]
 
@@ -20,10 +21,8 @@ def nystrom_stream(
     hidden: Tensor,
     project_query: Callable[[Tensor], Tensor],
     project_key_value: Callable[[Tensor], tuple[Tensor, Tensor]],
+    spec: NystromSpec,
     *,
-    num_landmarks: int,
-    pinv_iterations: int = 6,
-    per_head_start: bool = False,
     conv_weight: Tensor | None = None,
 ) -> Iterator[Tensor]:
     """`nystrom_attention` of one document, its context a block of rows after the other.
@@ -32,10 +31,11 @@ def nystrom_stream(
     linear, as they have to be.
 
     Args:
-        hidden: (N, E), N above M.
+        hidden: (N, E), N above M; `softmax_max_length` is not looked at.
         project_query: (R, E) to (R, H, D), linear in its rows.
         project_key_value: (R, E) to the keys and the values, the same.
-        num_landmarks, pinv_iterations, per_head_start, conv_weight: as in `nystrom_attention`.
+        spec: of the attention.
+        conv_weight: as in `nystrom_attention`.
 
     Yields:
         (R, H, D), N rows in all, in order. Without gradients only.
@@ -45,31 +45,30 @@ def nystrom_stream(
         >>> def heads(x):
         ...     return x.unflatten(-1, (2, 8))
         >>> with torch.no_grad():
-        ...     blocks = list(nystrom_stream(hidden, heads, lambda x: (heads(x), heads(x)), num_landmarks=8))
+        ...     blocks = list(
+        ...         nystrom_stream(hidden, heads, lambda x: (heads(x), heads(x)), NystromSpec(num_landmarks=8))
+        ...     )
         >>> torch.cat(blocks).shape
         torch.Size([3000, 2, 8])
     """
     length = len(hidden)
-    means = segment_means(hidden[None, None], num_landmarks)[0, 0]
+    means = segment_means(hidden[None, None], spec.num_landmarks)[0, 0]
     query_landmarks, (key_landmarks, some_values) = project_query(means), project_key_value(means)
     heads, width = some_values.shape[1:]
-    scale = width**-0.5
-    query_landmarks, key_landmarks = _heads_first(query_landmarks), _heads_first(key_landmarks)
+    state = LandmarkState(_heads_first(query_landmarks), _heads_first(key_landmarks), spec)
     half = 0 if conv_weight is None else conv_weight.shape[2] // 2
     padded = hidden.new_empty(half + length + half + padding(length), heads, width)
     padded[:half] = 0
     padded[half + length :] = 0
-    summary = KeySummary(query_landmarks, scale)
     places = padded[half : half + length].split(BLOCK_ROWS)
     for rows, place in zip(hidden.split(BLOCK_ROWS), places, strict=True):
         key, value = project_key_value(rows)
         place.copy_(value)
-        summary.add(_heads_first(key), _heads_first(value))
-    inverse = landmark_inverse(query_landmarks, key_landmarks, scale, pinv_iterations, per_head_start)
-    weighted = (inverse @ summary.result()).to(hidden.dtype)
+        state.add(_heads_first(key), _heads_first(value))
+    state.solve()
     banded = None if conv_weight is None else band(conv_weight)
     for start, rows in zip(range(0, length, BLOCK_ROWS), hidden.split(BLOCK_ROWS), strict=True):
-        context = _heads_last(read_landmarks(_heads_first(project_query(rows)), key_landmarks, weighted, scale))
+        context = _heads_last(state.read(_heads_first(project_query(rows))))
         if banded is not None:
             window = padded[start : start + half + len(rows) + half + padding(len(rows))]
             convolved = _heads_last(convolve_padded(_heads_first(window), banded, len(rows)))

@@ -6,6 +6,7 @@ from typing import Any
 from nysformer.checkpoints.card import write_card
 from nysformer.models import NystromformerConfig
 from nysformer.tasks.base import Task
+from nysformer.tasks.registry import TASKS
 
 __all__ = ["CARD", "write_run_card"]
 
@@ -41,6 +42,6 @@ def write_run_card(folder: Path, task: Task[Any, Any], run: dict[str, Any], metr
             *task.remarks(metrics),
             *task.limits(),
             "The validation documents chose the checkpoint, so its scores on them are somewhat too good; measure on "
-            "others with `nysformer evaluate`.",
+            f"others{' with `nysformer evaluate`' if task.name in TASKS else ''}.",
         ],
     )

@@ -34,7 +34,7 @@ def layer_scales(model: NystromformerPreTrainedModel, decay: float) -> Mapping[s
     body = "" if model.base_model is model else f"{model.base_model_prefix}."
     scales = {}
     for name, _ in model.named_parameters():
-        found = re.match(rf"{body}encoder\.layer\.(\d+)\.", name)
+        found = re.match(rf"{body}encoder\.(?:long_)?layer\.(\d+)\.", name)
         if found is not None:
             scales[name] = decay ** (layers - int(found[1]))
         elif name.startswith(f"{body}embeddings."):

@@ -50,9 +50,9 @@ class TrainingOptions(ReadOptions):
         False,
         Flag(),
         panel="Model and output",
-        help="Go on with the run in `output` at its last checkpoint, with the losses it would have had.",
+        help="Go on with an earlier run there at its last checkpoint, with the losses it would have had.",
     )
-    overwrite: bool = option(False, Flag(), panel="Model and output", help="Replace an earlier run in `output`.")
+    overwrite: bool = option(False, Flag(), panel="Model and output", help="Replace an earlier run there.")
     train: tuple[str, ...] | Data = required(
         FilesOrRows(),
         metavar="FILE...",
