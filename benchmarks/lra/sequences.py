@@ -66,6 +66,11 @@ class Sequences:
         """Tokens per sequence."""
         return np.diff(self.offsets)
 
+    @property
+    def firsts(self) -> NDArray[np.uint8]:
+        """The first token of each."""
+        return self.tokens[self.offsets[:-1]]
+
     def batch(self, rows: Sequence[int] | NDArray[np.int64]) -> Batch:
         """The sequences in those rows."""
         rows = np.asarray(rows)
@@ -101,6 +106,15 @@ class Splits:
     def describe(self) -> dict[str, Any]:
         """The splits' statistics by their names."""
         return {name: getattr(self, name).describe() for name in self.__slots__}
+
+    def by_first_token(self) -> float:
+        """Test accuracy, in percent, of the commonest label that the first token has in the training split.
+
+        On ListOps it is the outer operator: what a model reaches that reads nothing else.
+        """
+        counts = np.zeros((256, 256), dtype=np.int64)
+        np.add.at(counts, (self.train.firsts, self.train.labels), 1)
+        return 100 * float((counts.argmax(axis=1)[self.test.firsts] == self.test.labels).mean())
 
 
 def stored(path: Path, recipe: Mapping[str, Any], sizes: tuple[int, int, int], examples: Iterable[Example]) -> Splits:

@@ -39,7 +39,7 @@ def run(tmp_path: Path, *more: str) -> int:
 def test_both_attentions_one_file_each_and_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, "--steps", "4") == 0
     shown = capsys.readouterr().out
-    for word in ("nystrom", "softmax", "37.15", "37.10", "validation"):
+    for word in ("nystrom", "softmax", "37.15", "37.10", "validation", "by first token"):
         assert word in shown
     files = sorted((tmp_path / "results").iterdir())
     first, second = (json.loads(file.read_text(encoding="utf-8")) for file in files)
@@ -51,6 +51,7 @@ def test_both_attentions_one_file_each_and_the_table(tmp_path: Path, capsys: pyt
     assert [row["step"] for row in first["rows"]] == [2, 4]
     assert first["notes"]["settings"]["warmup"] == 2
     assert first["notes"]["data"]["train"]["sequences"] == 24
+    assert first["notes"]["by_first_token"] == second["notes"]["by_first_token"]
     assert first["bars"][0]["bound"] == ">= 37.15"
     assert first["command"] == f"python -m benchmarks {NAME} --attention nystrom --steps 4 --seed 0 --valid-every 2"
     assert newest_results(tmp_path / "results", [], ARENA) == []

@@ -65,3 +65,10 @@ def test_statistics(tmp_path: Path) -> None:
         "label_shares": [0.3333, 0.3333, 0.3333],
     }
     assert about["test"]["longest"] == 14
+
+
+def test_the_rule_of_the_first_token(tmp_path: Path) -> None:
+    labels = [0, 0, 1, 2, 2, 2, 0, 0, 0, 0, 2, 1]
+    firsts = [5, 5, 5, 7, 7, 7, 5, 5, 5, 7, 7, 7]
+    made = ((np.array([first, 1], dtype=np.uint8), label) for first, label in zip(firsts, labels, strict=True))
+    assert store(tmp_path / "data.arrow", made).by_first_token() == 50.0
