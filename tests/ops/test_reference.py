@@ -55,7 +55,7 @@ def test_the_start_is_shared_by_the_heads_unless_each_has_its_own() -> None:
 @pytest.mark.parametrize(("n", "m"), [(5, 2), (7, 3), (64, 64), (65, 64), (700, 64), (3, 5)])
 def test_landmarks_are_the_means_of_the_named_tokens(n: int, m: int) -> None:
     x = torch.randn(n, 3, dtype=torch.float64)
-    means = reference.landmarks(x, m)
+    means = reference.segment_means(x, m)
     for j in range(m):
         tokens = range(math.floor(j * n / m), math.floor((j + 1) * n / m))
         if tokens:

@@ -34,7 +34,8 @@ def nystrom_stream(
         hidden: (N, E), N above M; `softmax_max_length` is not looked at.
         project_query: (R, E) to (R, H, D), linear in its rows.
         project_key_value: (R, E) to the keys and the values, the same.
-        spec: of the attention.
+        spec: of the attention; its landmarks are segments. Clusters read queries and keys several times: there is
+            nothing to gain from projecting them as they are read.
         conv_weight: as in `nystrom_attention`.
 
     Yields:
@@ -51,6 +52,7 @@ def nystrom_stream(
         >>> torch.cat(blocks).shape
         torch.Size([3000, 2, 8])
     """
+    assert spec.landmarks == "segments"
     length = len(hidden)
     means = segment_means(hidden[None, None], spec.num_landmarks)[0, 0]
     query_landmarks, (key_landmarks, some_values) = project_query(means), project_key_value(means)
