@@ -126,23 +126,23 @@ class _Search:
         both, number = batch * heads, len(self.ranks)
         bins = number + 1
         chunk_rows = min(length, _CHUNK_ROWS)
-        block_rows = min(chunk_rows, max(64, _BLOCK_SCORES // (both * number)))
+        block_rows = min(chunk_rows, max(64, _BLOCK_SCORES // max(1, both * number)))
         tokens_room = self.centres.new_empty(both * chunk_rows * width)
         scores_room = self.centres.new_empty(both * number * block_rows)
         ranks = self.centres.new_empty(both, length)
-        bin_of = torch.arange(number, both * bins, bins, device=x.device)[:, None]
+        bin_of = torch.arange(both, device=x.device)[:, None] * bins + number
         sums = self.centres.new_zeros(both * bins, width)
         counts = bin_of.new_zeros(both * bins)
         ones = bin_of.new_ones(both * chunk_rows)
-        for begin in range(0, length, chunk_rows):
-            chunk = x[:, :, begin : begin + chunk_rows]
+        for begin in range(0, length, _CHUNK_ROWS):
+            chunk = x[:, :, begin : begin + _CHUNK_ROWS]
             tokens = tokens_room[: chunk.numel()].view(chunk.shape).copy_(chunk).flatten(0, 1)
-            found = ranks[:, begin : begin + chunk_rows]
+            found = ranks[:, begin : begin + _CHUNK_ROWS]
             for block, place in zip(tokens.split(block_rows, dim=1), found.split(block_rows, dim=1), strict=True):
                 room = scores_room[: both * number * block.shape[1]].view(both, number, block.shape[1])
                 self.ranks_of(block, room, place)
             if mask is not None:
-                found.view(batch, heads, -1).masked_fill_(~mask[:, None, begin : begin + chunk_rows], 0)
+                found.view(batch, heads, -1).masked_fill_(~mask[:, None, begin : begin + _CHUNK_ROWS], 0)
             bin_index = (bin_of - found.long()).flatten()
             sums.index_add_(0, bin_index, tokens.flatten(0, 1))
             counts.index_add_(0, bin_index, ones[: len(bin_index)])
