@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nysformer.ops import clusters, reference, segment_means
-from nysformer.ops.clusters import assign, cluster_means
-from nysformer.ops.landmarks import LandmarkSums, segment_starts
+from nysformer.ops.clusters import assign, cluster_means, cluster_pieces
+from nysformer.ops.landmarks import segment_starts
 
 NAN = float("nan")
 lengths, numbers, steps, seeds = st.integers(1, 150), st.integers(1, 20), st.integers(1, 4), st.integers(0, 99)
@@ -81,15 +81,8 @@ def test_masked_tokens_do_not_exist(n: int, m: int, steps: int, keep: float, see
 def test_pieces_add_up_to_the_whole(cuts: list[int], m: int, steps: int, seed: int) -> None:
     x = draw(2, sum(cuts), seed)
     whole = cluster_means(x, segment_starts(x, m), steps)
-    centres = segment_starts(x, m)
-    for _ in range(steps):
-        total: LandmarkSums | None = None
-        for piece in x.split(cuts, dim=2):
-            _, sums = assign(piece, centres)
-            total = sums if total is None else sums.merge(total)
-        assert total is not None
-        centres = total.means(centres)
-    torch.testing.assert_close(centres, whole, rtol=1e-12, atol=1e-12)
+    pieces = x.split(cuts, dim=2)
+    torch.testing.assert_close(cluster_pieces(pieces, sum(cuts), m, steps), whole, rtol=1e-12, atol=1e-12)
 
 
 def test_equal_distances_go_to_the_lowest_index() -> None:

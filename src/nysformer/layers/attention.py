@@ -128,11 +128,10 @@ class SelfAttention(nn.Module):
     def _stream_spec(self, lengths: tuple[int, ...]) -> NystromSpec | None:
         """The specification of a document that is projected as it is read; None where those rows go whole.
 
-        It is one long document, landmarks are segments, nothing is dropped, and projections are linear: an adapter's
-        need not be.
+        It is one long document, nothing is dropped, and projections are linear: an adapter's need not be.
         """
         spec = self.spec
-        if spec is None or spec.landmarks != "segments" or len(lengths) > 1 or (self.training and self.dropout > 0.0):
+        if spec is None or len(lengths) > 1 or (self.training and self.dropout > 0.0):
             return None
         long = lengths[0] > BLOCK_ROWS and not spec.is_exact(lengths[0])
         return spec if long and self.projects_linearly() else None

@@ -208,7 +208,10 @@ def _check_overrides(config: NystromformerConfig) -> None:
         for name, value in values.items():
             place = f"layer_overrides, layer {layer}: {name}"
             if name not in OVERRIDABLE:
-                raise NysformerError(f"{_short(place)} cannot differ by layer: choose among {', '.join(OVERRIDABLE)}")
+                raise NysformerError(
+                    f"layer_overrides, layer {layer}: {_short(name)} cannot differ by layer: choose among "
+                    f"{', '.join(OVERRIDABLE)}"
+                )
             if name == "landmarks":
                 _check_landmarks(value, place)
             else:

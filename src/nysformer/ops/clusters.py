@@ -5,13 +5,17 @@ Shapes: B documents, H heads, N tokens, M landmarks, D head width, R rows of a p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
+from itertools import accumulate
+
 import torch
 from torch import Tensor
 
 from nysformer.ops.landmarks import LandmarkSums
 from nysformer.ops.tracing import is_differentiated_forward, is_recorded
 
-__all__ = ["assign", "cluster_means", "sums_of"]
+__all__ = ["assign", "cluster_means", "cluster_pieces", "sums_of"]
 
 # Rows that are converted and summed at once, and numbers in the scores of a block of them. All of it stays in the
 # cache, and is small enough for the allocator to return the same memory, where fresh memory costs as much as products.
@@ -63,6 +67,35 @@ def cluster_means(x: Tensor, start: Tensor, steps: int, mask: Tensor | None = No
         return sums.means(centres_after(step - 1))
 
     return centres_after(steps)
+
+
+@torch.no_grad()
+def cluster_pieces(pieces: Sequence[Tensor], length: int, num_landmarks: int, steps: int) -> Tensor:
+    """The clusters of a document that comes in pieces, from its segment means; without gradients.
+
+    Args:
+        pieces: (B, H, R, D) each, in order.
+        length: their rows together.
+        num_landmarks: M.
+        steps: as in `cluster_means`.
+
+    Returns:
+        (B, H, M, D) in the dtype of the pieces.
+
+    Example:
+        >>> x = torch.randn(1, 2, 100, 8)
+        >>> cluster_pieces(x.split(30, dim=2), 100, num_landmarks=4, steps=2).shape
+        torch.Size([1, 2, 4, 8])
+    """
+    starts = accumulate((piece.shape[2] for piece in pieces), initial=0)
+    segments = [
+        LandmarkSums.of_segments(piece, num_landmarks, start, length)
+        for piece, start in zip(pieces, starts, strict=False)
+    ]
+    centres = reduce(LandmarkSums.merge, segments).means()
+    for _ in range(steps):
+        centres = reduce(LandmarkSums.merge, [assign(piece, centres)[1] for piece in pieces]).means(centres)
+    return centres.to(pieces[0].dtype)
 
 
 @torch.no_grad()
