@@ -36,8 +36,16 @@ __all__ = ["held_out_tokens", "measure_fidelity", "measure_fidelity_of"]
 _EXACT = "exact"
 # Form -> settings that differ from those of the converted encoder.
 _FORMS: dict[str, dict[str, Any]] = {
-    "segments 64": {"num_landmarks": 64},
-    "segments 256": {"num_landmarks": 256},
+    "segments 64": {"landmarks": "segments"},
+    "segments 256": {"landmarks": "segments", "num_landmarks": 256},
+    "clusters 32": {"landmarks": "clusters", "num_landmarks": 32},
+    "clusters 64": {"landmarks": "clusters"},
+    "clusters 128": {"landmarks": "clusters", "num_landmarks": 128},
+    # The first layers carry most of the damage.
+    "clusters, 128 in layers 0-2": {
+        "landmarks": "clusters",
+        "layer_overrides": {layer: {"num_landmarks": 128} for layer in range(3)},
+    },
 }
 _FEWEST = 2
 

@@ -45,7 +45,7 @@ def test_every_option_is_a_field(name: str) -> None:
 
 
 FLAGS = {
-    "finetune": "model train output task problem-type pooling probe-first valid valid-share group-column "
+    "finetune": "model train output task problem-type pooling head-layers probe-first valid valid-share group-column "
     "group-near-duplicates text-column label-column column input-format delimiter encoding label-from all-files "
     "max-length reading overlap tokens-per-batch epochs max-steps time-limit learning-rate weight-decay warmup-share "
     "max-grad-norm final-whole adapt-steps adapt-learning-rate freeze-embeddings layer-decay class-weights bf16 "

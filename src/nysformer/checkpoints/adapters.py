@@ -13,7 +13,7 @@ from nysformer.models import NystromformerPreTrainedModel
 from nysformer.models.finite import check_finite_model
 from nysformer.models.settings import one_line, read_json
 
-__all__ = ["ADAPTER", "adapter_base", "is_adapter", "merge_adapter", "saved_labels", "task_class"]
+__all__ = ["ADAPTER", "adapter_base", "is_adapter", "merge_adapter", "saved_head", "task_class"]
 
 ADAPTER = "adapter_config.json"
 # peft's name of a task, and the model that it is trained with.
@@ -56,8 +56,8 @@ def task_class(folder: str | Path) -> str | None:
     return _TASKS.get(task) if isinstance(task, str) else None
 
 
-def saved_labels(folder: str | Path) -> dict[str, Any]:
-    """The labels in a config.json beside an adapter, which peft itself writes none of."""
+def saved_head(folder: str | Path) -> dict[str, Any]:
+    """The labels and what the head reads, in a config.json beside an adapter, which peft itself writes none of."""
     file = Path(folder) / "config.json"
     if not file.is_file():
         return {}
@@ -65,7 +65,8 @@ def saved_labels(folder: str | Path) -> dict[str, Any]:
         values = read_json(file)
     except NysformerError as error:
         raise NysformerError(f"{file}: {error}; fix it or remove it") from error
-    return {name: values[name] for name in ("id2label", "problem_type") if values.get(name) is not None}
+    names = ("id2label", "problem_type", "classifier_pooling", "classifier_layers")
+    return {name: values[name] for name in names if values.get(name) is not None}
 
 
 def merge_adapter(

@@ -96,7 +96,10 @@ def _pooled(config: NystromformerConfig, architecture: str) -> str:
     if not architecture.endswith(("ForSequenceClassification", "ForMultipleChoice")):
         return ""
     read = {"first": "", "mean": "the mean of all tokens", "attention": "a mean of all tokens with learned weights"}
-    return f" Its head reads {what}." if (what := read[config.classifier_pooling]) else ""
+    what = read[config.classifier_pooling]
+    if config.classifier_layers == "first+last" and architecture.endswith("ForSequenceClassification"):
+        return f" Its head reads {what or 'the first token'}, of the embeddings and of the last layer."
+    return f" Its head reads {what}." if what else ""
 
 
 def _bullets(lines: Sequence[str]) -> str:

@@ -47,6 +47,7 @@ class Inspection:
         exact_length: tokens up to which attention is softmax in every layer; None for any number.
         num_landmarks, landmarks, landmark_steps, layer_overrides, conv_kernel_size: as configured.
         pooling: what a head for whole documents reads, see `NystromformerConfig.classifier_pooling`; None for others.
+        layers: which states a classifier of documents pools, see `NystromformerConfig.classifier_layers`; None else.
         positions: tokens a document may have; None where the model has no positions.
         costs: of one document, at `LENGTHS`.
         files: name and size in bytes.
@@ -64,6 +65,7 @@ class Inspection:
     layer_overrides: Mapping[int, Mapping[str, Any]]
     conv_kernel_size: int | None
     pooling: str | None
+    layers: str | None
     positions: int | None
     costs: tuple[Cost, ...]
     files: tuple[tuple[str, int], ...]
@@ -104,6 +106,7 @@ def inspect(folder: str | Path) -> Inspection:
         layer_overrides={layer: values for layer, values in (config.layer_overrides or {}).items() if values},
         conv_kernel_size=config.conv_kernel_size,
         pooling=config.classifier_pooling if hasattr(model, "pooling") else None,
+        layers=config.classifier_layers if hasattr(model, "embedding_pooling") else None,
         positions=positions,
         costs=tuple(document_cost(config, tokens) for tokens in LENGTHS),
         files=tuple(sorted((path.name, path.stat().st_size) for path in folder.iterdir() if path.is_file())),

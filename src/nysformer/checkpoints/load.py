@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from nysformer.checkpoints.adapters import ADAPTER, adapter_base, is_adapter, merge_adapter, saved_labels, task_class
+from nysformer.checkpoints.adapters import ADAPTER, adapter_base, is_adapter, merge_adapter, saved_head, task_class
 from nysformer.checkpoints.config import check_shapes, read_config, stored_shapes
 from nysformer.checkpoints.convert.conversion import UNREADABLE
 from nysformer.checkpoints.convert.families import FAMILIES
@@ -226,7 +226,7 @@ def load_config(source: str | Path, *, hub: bool = False, **overrides: Any) -> N
     """
     check_model(source, hub=hub)
     if is_adapter(source):
-        return read_config(adapter_base(source), **{**_PLAIN_OUTPUT, **saved_labels(source), **overrides})
+        return read_config(adapter_base(source), **{**_PLAIN_OUTPUT, **saved_head(source), **overrides})
     return read_config(source, **{**_PLAIN_OUTPUT, **overrides})
 
 

@@ -41,8 +41,9 @@ class ConversionOptions:
         None,
         Choice(get_args(LandmarkKind)),
         flag="--landmark-kind",
-        show_default="the source's own, else segments",
-        help="segments: means of consecutive tokens. clusters: centres of similar ones, nearer to the source.",
+        show_default="the source's own, else clusters",
+        help="segments: means of consecutive tokens, as published. clusters: centres of similar ones, nearer to the "
+        "source.",
     )
     landmark_steps: int | None = option(
         None,

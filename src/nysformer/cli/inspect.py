@@ -44,6 +44,8 @@ def inspect(
     say(f"positions: {'none, any length' if found.positions is None else f'{found.positions:,} tokens'}")
     if found.pooling is not None:
         say(f"pooling of the head: {found.pooling}")
+    if found.layers is not None:
+        say(f"layers that the head reads: {found.layers}")
     parts = new_table(console.width, "part", "parameters")
     parts.columns[1].justify = "right"
     for name, number in found.parameters.items():

@@ -12,6 +12,7 @@ from nysformer.checkpoints.convert.encoder import from_bert
 from nysformer.errors import NysformerError
 from nysformer.files.cache import read_record, write_record
 from nysformer.files.folders import new_folder
+from nysformer.ops import LandmarkKind
 
 __all__ = ["convert_minilm"]
 
@@ -22,7 +23,13 @@ RECORD = "conversion.json"
 ATTENTION_DROPOUT = 0.0
 
 
-def convert_minilm(directory: Path | str, *, max_position_embeddings: int = 4096, num_landmarks: int = 64) -> Path:
+def convert_minilm(
+    directory: Path | str,
+    *,
+    max_position_embeddings: int = 4096,
+    num_landmarks: int = 64,
+    landmarks: LandmarkKind = "clusters",
+) -> Path:
     """Write the encoder and its tokenizer to `directory`, a model folder, or leave what stands there if it is the same.
 
     The folder appears whole: it is written beside its place and moved there. Several processes may do so at once.
@@ -31,6 +38,7 @@ def convert_minilm(directory: Path | str, *, max_position_embeddings: int = 4096
         directory: replaced, if it holds another conversion.
         max_position_embeddings: tokens a document may have.
         num_landmarks: landmarks per head for documents that MiniLM itself could not read, those of over 512 tokens.
+        landmarks: of which kind, see `nysformer.ops.nystrom_attention`.
 
     Returns:
         `directory`.
@@ -44,12 +52,15 @@ def convert_minilm(directory: Path | str, *, max_position_embeddings: int = 4096
         "nysformer": __version__,
         "max_position_embeddings": max_position_embeddings,
         "num_landmarks": num_landmarks,
+        "landmarks": landmarks,
         "attention_probs_dropout_prob": ATTENTION_DROPOUT,
     }
     if read_record(directory / RECORD, recipe) is not None:
         return directory
     source = str(get_model_path())
-    encoder = from_bert(source, max_position_embeddings=max_position_embeddings, num_landmarks=num_landmarks)
+    encoder = from_bert(
+        source, max_position_embeddings=max_position_embeddings, num_landmarks=num_landmarks, landmarks=landmarks
+    )
     encoder.config.attention_probs_dropout_prob = ATTENTION_DROPOUT
     tokenizer = AutoTokenizer.from_pretrained(source)
     tokenizer.model_max_length = max_position_embeddings

@@ -52,6 +52,8 @@ class NystromformerConfig(PreTrainedConfig):
         position_embedding_type: "absolute", or "none" for no positions at all.
         classifier_pooling: what sequence classification and multiple choice read: "first" (the first token, as
             published), "mean" (of all tokens), "attention" (a mean with learned weights).
+        classifier_layers: which states sequence classification pools: "last" (the last layer's, as published) or
+            "first+last" (the embeddings' too, side by side).
         pruned_heads: {layer: [heads]} that are gone; kept by `prune_heads`.
         layer_overrides: {layer: {name: value}}, in which that layer differs: num_landmarks, landmarks, landmark_steps,
             softmax_max_length, pinv_iterations.
@@ -95,6 +97,7 @@ class NystromformerConfig(PreTrainedConfig):
     pinv_iterations: int = 6
     position_embedding_type: Literal["absolute", "none"] = "absolute"
     classifier_pooling: Literal["first", "mean", "attention"] = "first"
+    classifier_layers: Literal["last", "first+last"] = "last"
     pruned_heads: dict[Any, list[int]] | None = None
     layer_overrides: dict[Any, dict[str, Any]] | None = None
 
@@ -258,6 +261,7 @@ class NystromformerConfig(PreTrainedConfig):
             f"pinv_iterations={self.pinv_iterations}": self.pinv_iterations != 6,
             "position_embedding_type='none'": self.position_embedding_type == "none",
             f"classifier_pooling={self.classifier_pooling!r}": self.classifier_pooling != "first",
+            f"classifier_layers={self.classifier_layers!r}": self.classifier_layers != "last",
             f"softmax_max_length={self.softmax_max_length}": mode == "auto" and self.softmax_max_length > 0,
             f"landmarks='clusters' with landmark_steps={self.landmark_steps}": (
                 mode != "softmax" and self.landmarks == "clusters"

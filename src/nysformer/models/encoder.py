@@ -279,8 +279,13 @@ class NystromformerModel(NystromformerPreTrainedModel):
         output_attentions: bool | None,
         output_hidden_states: bool | None,
         head_mask: Tensor | None,
+        keep_embedded: bool = False,
     ) -> PackedStates:
-        """Compute what `forward` returns, in rows. While recorded, rows of masked places hold anything."""
+        """Compute what `forward` returns, in rows. While recorded, rows of masked places hold anything.
+
+        Args:
+            keep_embedded: also return what the first layer read.
+        """
         config = self.config
         check_traceable()
         check_tensors(
@@ -318,7 +323,13 @@ class NystromformerModel(NystromformerPreTrainedModel):
             config.output_attentions if output_attentions is None else output_attentions,
             config.output_hidden_states if output_hidden_states is None else output_hidden_states,
         )
-        return PackedStates(outputs.last_hidden_state, inputs.packing, outputs.hidden_states, outputs.attentions)
+        embedded = None
+        if keep_embedded:  # out of the tensor that is returned, where one is, so that `retain_grad` sees all of it
+            states = outputs.hidden_states
+            embedded = hidden if states is None else inputs.packing.pack(states[0])
+        return PackedStates(
+            outputs.last_hidden_state, inputs.packing, outputs.hidden_states, outputs.attentions, embedded
+        )
 
     def _follow_implementation(self) -> None:
         """Let the layers run what the configuration names now: `set_attn_implementation` only writes it there."""

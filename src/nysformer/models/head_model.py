@@ -33,6 +33,8 @@ class HeadModel(NystromformerPreTrainedModel):
     accepts_loss_kwargs = True
     # Whether documents may stand end to end in a row, told apart by their position ids.
     reads_many_documents = False
+    # Whether the head reads what the first layer read, `PackedStates.embedded`.
+    reads_embedded = False
 
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__(config)
@@ -104,15 +106,29 @@ class HeadModel(NystromformerPreTrainedModel):
         """
         inputs = {"attention_mask": attention_mask, "position_ids": position_ids, **inputs}
         if _hands_out_rows(self.nystromformer):
-            states = self.nystromformer._encode(**inputs)
+            states = self.nystromformer._encode(**inputs, keep_embedded=self.reads_embedded)
         else:
-            outputs = self.nystromformer(return_dict=True, **inputs)
-            hidden = outputs.last_hidden_state
-            packing = Packing.read(attention_mask, (hidden.shape[0], hidden.shape[1]))
-            states = PackedStates(packing.pack(hidden), packing, outputs.hidden_states, outputs.attentions)
+            states = self._call_backbone(attention_mask, inputs)
         if not self.reads_many_documents:
             check_one_document(position_ids, states.packing)
         return states
+
+    def _call_backbone(self, attention_mask: Tensor | None, inputs: dict[str, Any]) -> PackedStates:
+        """What the backbone's public call returns, packed; embeddings are the first of all hidden states there."""
+        wanted = inputs["output_hidden_states"]
+        wanted = self.config.output_hidden_states if wanted is None else wanted
+        outputs = self.nystromformer(
+            return_dict=True, **{**inputs, "output_hidden_states": wanted or self.reads_embedded}
+        )
+        hidden = outputs.last_hidden_state
+        packing = Packing.read(attention_mask, (hidden.shape[0], hidden.shape[1]))
+        return PackedStates(
+            packing.pack(hidden),
+            packing,
+            outputs.hidden_states if wanted else None,
+            outputs.attentions,
+            packing.pack(outputs.hidden_states[0]) if self.reads_embedded else None,
+        )
 
     def _output(
         self, states: PackedStates, return_dict: bool | None, **values: Tensor | None

@@ -36,14 +36,15 @@ __all__ = [
 
 
 class ClassificationHead(nn.Module):
-    """Dropout, dense, activation, dropout, projection: (B, E) to (B, labels)."""
+    """Dropout, dense, activation, dropout, projection: (B, F) to (B, labels), where F is E, or 2 E for two layers."""
 
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        size = config.hidden_size * (2 if config.classifier_layers == "first+last" else 1)
+        self.dense = nn.Linear(size, size)
         self.activation = activation_function(config.hidden_act)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.out_proj = nn.Linear(config.hidden_size, config.num_labels)
+        self.out_proj = nn.Linear(size, config.num_labels)
 
     def forward(self, features: Tensor) -> Tensor:
         hidden = self.activation(project(self.dense, self.dropout(features)))
@@ -53,7 +54,9 @@ class ClassificationHead(nn.Module):
 class NystromformerForSequenceClassification(HeadModel):
     """Classify documents, or regress, by what `config.classifier_pooling` makes of their tokens.
 
-    "first" is the first unmasked token, as published; "mean" and "attention" read all of them, see `Pooling`.
+    "first" is the first unmasked token, as published; "mean" and "attention" read all of them, see `Pooling`. With
+    `config.classifier_layers` "first+last" the embeddings are pooled like the last states, each with weights of its
+    own, and the head reads both side by side, the embeddings first.
 
     labels are (B,) class numbers, or (B,) or (B, num_labels) floats for regression and multi-label; the loss follows
     config.problem_type, inferred from the labels where it is unset. logits are (B, num_labels).
@@ -63,6 +66,8 @@ class NystromformerForSequenceClassification(HeadModel):
 
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__(config)
+        self.reads_embedded = config.classifier_layers == "first+last"
+        self.embedding_pooling = Pooling(config) if self.reads_embedded else None
         self.pooling = Pooling(config)
         self.classifier = ClassificationHead(config)
         self.post_init()
@@ -70,7 +75,8 @@ class NystromformerForSequenceClassification(HeadModel):
     def features(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
     ) -> Tensor:
-        """What the classifier reads of each document, (B, E), from (B, N) inputs as in `forward`."""
+        """What the classifier reads of each document, (B, E) or, of two layers, (B, 2 E), from (B, N) inputs as in
+        `forward`."""
         states = self._run_backbone(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -81,10 +87,16 @@ class NystromformerForSequenceClassification(HeadModel):
             output_hidden_states=None,
             head_mask=None,
         )
-        return self.pooling(states.rows, states.packing)
+        return self._pooled(states)
 
     def logits(self, states: PackedStates) -> Tensor:
-        return self.classifier(self.pooling(states.rows, states.packing))
+        return self.classifier(self._pooled(states))
+
+    def _pooled(self, states: PackedStates) -> Tensor:
+        last = self.pooling(states.rows, states.packing)
+        if self.embedding_pooling is None:
+            return last
+        return torch.cat([self.embedding_pooling(states.embedded, states.packing), last], dim=-1)
 
     def loss(self, logits: Tensor, labels: Tensor, packing: Packing, num_items: Tensor | int | None) -> Tensor:
         return sequence_loss(logits, labels, self.config.problem_type, num_items)
@@ -108,12 +120,17 @@ class NystromformerForTokenClassification(TokenHeadModel):
 class NystromformerForMultipleChoice(HeadModel):
     """Choose among C documents a question. Inputs are (B, C, N) and inputs_embeds (B, C, N, E); labels (B,) hold the
     right choice; logits are (B, C). Hidden states and maps have B * C rows. `config.classifier_pooling` chooses what is
-    read of each."""
+    read of each; `config.classifier_layers` other than "last" is refused."""
 
     output_class = MultipleChoiceModelOutput
 
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__(config)
+        if config.classifier_layers != "last":
+            raise NysformerError(
+                f"classifier_layers is {config.classifier_layers!r}, and multiple choice reads the last layer alone: "
+                "pass classifier_layers='last'"
+            )
         self.pooling = Pooling(config)
         self.pre_classifier = nn.Linear(config.hidden_size, config.hidden_size)
         self.classifier = nn.Linear(config.hidden_size, 1)

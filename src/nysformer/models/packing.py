@@ -118,12 +118,14 @@ class PackedStates:
         rows: the last hidden states, (T, E); while recorded (B, N, E), zero at masked places.
         packing: how to unpack them.
         hidden_states, attentions: what the caller asked for, as `NystromformerModel.forward` returns it.
+        embedded: what the first layer read, as `rows`; None where no head asks for it.
     """
 
     rows: Tensor
     packing: Packing
     hidden_states: tuple[Tensor, ...] | None
     attentions: tuple[Tensor, ...] | None
+    embedded: Tensor | None = None
 
 
 def _read_mask(attention_mask: Tensor | None, shape: tuple[int, int]) -> Tensor | None:

@@ -14,8 +14,9 @@ from transformers import initialization as init
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.packing import Packing
 
-__all__ = ["Pooling", "PoolingName"]
+__all__ = ["LayersName", "Pooling", "PoolingName"]
 
+LayersName = Literal["last", "first+last"]
 PoolingName = Literal["first", "mean", "attention"]
 
 

@@ -187,6 +187,8 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
     """What `mistake` tells, beside the place and the length."""
     pools: ClassVar[bool] = False
     """Whether the head reads whole documents, by `NystromformerConfig.classifier_pooling`."""
+    reads_embeddings: ClassVar[bool] = False
+    """Whether the head may read the embeddings too, by `NystromformerConfig.classifier_layers`."""
     probes: ClassVar[bool] = False
     """Whether the head can be fitted to frozen features."""
     layouts: ClassVar[tuple[Layout, ...]]

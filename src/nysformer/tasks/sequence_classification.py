@@ -105,6 +105,7 @@ class SequenceClassification(Task[Prediction, Encoding]):
     model_class = NystromformerForSequenceClassification
     head = "classification"
     pools = True
+    reads_embeddings = True
     probes = True
     layouts = (_layout(None),)
     answer_columns: ClassVar[Columns] = {

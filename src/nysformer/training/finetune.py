@@ -64,6 +64,8 @@ def finetune(
         kind = task_class(chosen.task)
         if chosen.pooling is not None and not kind.pools:
             raise NysformerError(f"pooling: {kind.name} has no use for it; leave it out")
+        if chosen.head_layers is not None and not kind.reads_embeddings:
+            raise NysformerError(f"head_layers: {kind.name} has no use for it; leave it out")
         if chosen.probe_first and not kind.probes:
             raise NysformerError(f"probe_first: {kind.name} has no head that can be fitted; leave it out")
         tokenizer = load_tokenizer(source)
@@ -71,7 +73,7 @@ def finetune(
         documents = read_documents(chosen, head.known, tokenizer)
 
         def load() -> tuple[NystromformerPreTrainedModel, list[str]]:
-            model, reason = load_with_head(source, head, documents.task, chosen.pooling)
+            model, reason = load_with_head(source, head, documents.task, chosen.pooling, chosen.head_layers)
             model.config.__dict__.pop("masking", None)  # of a pretraining
             if chosen.freeze_embeddings:
                 freeze_tables(model)

@@ -10,7 +10,7 @@ from nysformer.checkpoints.adapters import is_adapter, task_class
 from nysformer.checkpoints.load import load_config, load_model
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerPreTrainedModel
-from nysformer.models.pooling import PoolingName
+from nysformer.models.pooling import LayersName, PoolingName
 from nysformer.tasks.base import Task
 
 __all__ = ["Head", "load_with_head", "read_head"]
@@ -22,11 +22,13 @@ class Head:
 
     Attributes:
         pooling: what it reads of a document, see `NystromformerConfig.classifier_pooling`.
+        layers: which states it pools, see `NystromformerConfig.classifier_layers`.
         known: the task that it was trained for, where it is of the kind that is wanted.
         reason: why it cannot be kept whatever the documents are; None where it may be.
     """
 
     pooling: PoolingName
+    layers: LayersName
     known: Task[Any, Any] | None = None
     reason: str | None = None
 
@@ -45,8 +47,9 @@ def read_head(source: str, kind: type[Task[Any, Any]], tokenizer: PreTrainedToke
     config = load_config(source, hub=True)
     architectures = [task_class(source)] if is_adapter(source) else config.architectures
     if architectures and kind.model_class.__name__ not in architectures:
-        return Head(config.classifier_pooling, reason=f"the checkpoint has no {kind.head} head")
-    return Head(config.classifier_pooling, kind.from_config(config, tokenizer))
+        reason = f"the checkpoint has no {kind.head} head"
+        return Head(config.classifier_pooling, config.classifier_layers, reason=reason)
+    return Head(config.classifier_pooling, config.classifier_layers, kind.from_config(config, tokenizer))
 
 
 def _like(layer: nn.Module, config: NystromformerConfig) -> nn.Module:
@@ -57,7 +60,11 @@ def _like(layer: nn.Module, config: NystromformerConfig) -> nn.Module:
 
 
 def load_with_head(
-    source: str, head: Head, task: Task[Any, Any], pooling: PoolingName | None = None
+    source: str,
+    head: Head,
+    task: Task[Any, Any],
+    pooling: PoolingName | None = None,
+    layers: LayersName | None = None,
 ) -> tuple[NystromformerPreTrainedModel, str | None]:
     """Load a model of a task, with the checkpoint's own head if it was trained for the same labels in the same order.
 
@@ -69,6 +76,7 @@ def load_with_head(
         head: what `read_head` says of it.
         task: of the documents.
         pooling: what the head is to read of a document; None for what the checkpoint's reads.
+        layers: which states it pools; None for those of the checkpoint's. A task whose head has no choice, has "last".
 
     Returns:
         The model, in evaluation mode, and why its head is new; None where it is the checkpoint's.
@@ -82,6 +90,12 @@ def load_with_head(
         fields["classifier_pooling"] = pooling
         if reason is None and pooling != head.pooling:
             reason = f"the model's head has pooling {head.pooling!r}, and {pooling!r} is asked for"
+    if not task.reads_embeddings:  # the checkpoint may be of a head that does
+        fields["classifier_layers"] = "last"
+    elif layers is not None:
+        fields["classifier_layers"] = layers
+        if reason is None and layers != head.layers:
+            reason = f"the model's head has layers {head.layers!r}, and {layers!r} is asked for"
     if reason is None:
         try:
             model = load_model(source, kind, hub=True, **fields)

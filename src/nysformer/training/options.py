@@ -68,6 +68,14 @@ class FinetuneOptions(TrainingOptions):
         "token. mean: the mean of all tokens. attention: a mean with learned weights. Another than the model's own "
         "makes its head new.",
     )
+    head_layers: Literal["last", "first+last"] | None = option(
+        None,
+        Choice(("last", "first+last")),
+        panel="Model and output",
+        show_default="the model's own",
+        help="Which states the head of sequence classification pools. last: those of the last layer. first+last: the "
+        "embeddings' too, side by side. Another than the model's own makes its head new.",
+    )
     probe_first: bool = option(
         False,
         Flag(),

@@ -3,7 +3,7 @@
 The head is dropout, dense, activation, dropout, projection. Its first layer becomes a standardisation of the features,
 moved to where the activation is nearly linear, and its projection a scikit-learn fit to what then comes out.
 
-Shapes: D documents, P pieces of them (a document read in windows has several), E hidden size, C outputs.
+Shapes: D documents, P pieces of them (a document read in windows has several), F features, C outputs.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Features:
     """What the classifier reads of the training documents.
 
     Attributes:
-        pieces: (P, E) float32, of each piece, on disk.
+        pieces: (P, F) float32, of each piece, on disk.
         counts: (D,) pieces of each document.
         targets: of each document: its label's number, C of 0 and 1, or its number.
     """
@@ -55,7 +55,7 @@ class Features:
     targets: NDArray[Any]
 
     def by_document(self, function: Callable[[_Rows], _Rows]) -> NDArray[np.float64]:
-        """(D, E): the mean over each document's pieces of what a function makes of their rows."""
+        """(D, F'): the mean over each document's pieces of what a function makes of their rows."""
         ends = np.cumsum(self.counts)
         starts = ends - self.counts
         means = []
@@ -126,7 +126,7 @@ def read_features(
     """
     runner = _FeatureRunner(model, corpus.task, tokens_per_batch, context)
     lengths = corpus.train.lengths
-    shape = (len(lengths), model.config.hidden_size)
+    shape = (len(lengths), model.classifier.dense.in_features)
     with disk_errors():
         pieces: _Rows = np.memmap(scratch_folder() / "features", np.float32, "w+", shape=shape)
     labels: list[Any] = []

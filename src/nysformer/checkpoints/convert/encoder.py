@@ -30,7 +30,7 @@ def from_bert(
     *,
     max_position_embeddings: int | None = None,
     num_landmarks: int = 64,
-    landmarks: LandmarkKind = "segments",
+    landmarks: LandmarkKind = "clusters",
     landmark_steps: int = 2,
     conv_kernel_size: int | None = None,
 ) -> NystromformerModel:
@@ -88,7 +88,7 @@ def convert_encoder(
     *,
     max_position_embeddings: int | None = None,
     num_landmarks: int = 64,
-    landmarks: LandmarkKind = "segments",
+    landmarks: LandmarkKind = "clusters",
     landmark_steps: int = 2,
     conv_kernel_size: int | None = None,
     softmax_max_length: int | None = None,

@@ -101,7 +101,7 @@ def _encoder(name: str, options: ConversionOptions) -> Conversion:
         name,
         max_position_embeddings=options.max_position_embeddings,
         num_landmarks=options.num_landmarks or 64,
-        landmarks=options.landmarks or "segments",
+        landmarks=options.landmarks or "clusters",
         landmark_steps=options.landmark_steps or 2,
         conv_kernel_size=options.conv_kernel_size,
         softmax_max_length=options.softmax_max_length,
