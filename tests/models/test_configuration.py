@@ -144,6 +144,7 @@ UNKNOWN: list[tuple[dict[str, Any], str]] = [
     ({"position_embedding_type": "none"}, "position_embedding_type"),
     ({"softmax_max_length": 64}, "softmax_max_length"),
     ({"classifier_pooling": "mean"}, "classifier_pooling"),
+    ({"classifier_layers": "first+last"}, "classifier_layers"),
 ]
 
 
@@ -179,6 +180,7 @@ def test_json_and_back(tiny: Make, tmp_path: Path) -> None:
         conv_kernel_size=None,
         position_embedding_type="none",
         classifier_pooling="attention",
+        classifier_layers="first+last",
         pruned_heads={1: [2, 0]},
         inv_coeff_init_option=True,
     )
