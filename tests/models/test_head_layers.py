@@ -74,7 +74,7 @@ def test_a_hooked_backbone_gives_the_same_and_no_more(make: Make, batch: tuple[T
 
 
 def test_gradients_of_a_returned_embedding_hold_the_heads_part(make: Make, batch: tuple[Tensor, Tensor]) -> None:
-    """The head's linear part alone: the other layers' weights are zero, so only the head moves the embeddings."""
+    """The weights for the last layer are zero, so that all gradients come by way of the embeddings."""
     model = reader(make)
     with torch.no_grad():
         model.classifier.dense.weight[:, 32:] = 0
