@@ -22,13 +22,16 @@ from nysformer.inference.runner import Runner
 
 Run = Callable[..., tuple[int, list[dict[str, object]], str]]
 
-# The command, slower by a moment per batch, so that it can be stopped on its way.
+# The command, which stays where its second window is kept, so that it can be stopped there.
 SLOW = """
 import sys, time
+from pathlib import Path
 from nysformer.inference.runner import Runner
 plain = Runner._forward
 def slow(*arguments):
-    time.sleep(0.05)
+    journal = Path(".a.jsonl.unfinished/answers.jsonl")
+    while "--resume" not in sys.argv and journal.exists() and journal.read_bytes().count(b"\\n") >= 2:
+        time.sleep(0.05)
     return plain(*arguments)
 Runner._forward = slow
 from nysformer.cli.main import main
