@@ -90,6 +90,18 @@ def test_a_head_that_only_the_adapter_has(tmp_path: Path) -> None:
     torch.testing.assert_close(model(IDS).logits, expected, rtol=1e-4, atol=1e-4)
 
 
+@torch.no_grad()
+def test_what_the_adapters_head_reads(tmp_path: Path) -> None:
+    """The base reads the first token of the last layer; what the adapter was trained with stands beside it."""
+    save_classifier(tmp_path / "base")
+    nysformer.NystromformerModel.from_pretrained(tmp_path / "base").save_pretrained(tmp_path / "base")
+    reads = {"classifier_pooling": "mean", "classifier_layers": "first+last"}
+    base = NystromformerForSequenceClassification.from_pretrained(tmp_path / "base", **reads)
+    adapter, expected = trained(tmp_path, base)
+    base.config.save_pretrained(adapter)
+    torch.testing.assert_close(load_classifier(adapter)(IDS).logits, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_an_adapter_without_a_head_on_an_encoder_without_one(tmp_path: Path) -> None:
     save_classifier(tmp_path / "classifier")
     nysformer.NystromformerModel.from_pretrained(tmp_path / "classifier").save_pretrained(tmp_path / "base")

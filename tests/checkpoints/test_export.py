@@ -120,6 +120,13 @@ def test_pooling(tmp_path: Path, name: str, pooling: str) -> None:
     check_numbers(folder, export(folder, tmp_path / "out", format=format), name)
 
 
+@pytest.mark.parametrize("format", ["onnx", "torch-export"])
+def test_layers_of_the_head(tmp_path: Path, format: module.Format) -> None:
+    name = "ForSequenceClassification"
+    folder = save(tmp_path / "model", name, classifier_pooling="mean", classifier_layers="first+last")
+    check_numbers(folder, export(folder, tmp_path / "out", format=format), name)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("format", ["onnx", "torch-export"])
 @pytest.mark.parametrize("mode", ["auto", "softmax"])

@@ -24,6 +24,7 @@ def test_a_classifier(tmp_path: Path) -> None:
     assert (found.num_landmarks, found.conv_kernel_size, found.positions) == (8, 5, 256)
     assert tuple(cost.tokens for cost in found.costs) == LENGTHS
     assert dict(found.files)["model.safetensors"] == (tmp_path / "model.safetensors").stat().st_size
+    assert (found.pooling, found.layers) == ("first", "last")
     assert found.warnings == ("no model card (README.md) in the folder",)
 
 
@@ -65,6 +66,16 @@ def test_pickled_and_incomplete_weights(tmp_path: Path) -> None:
     found = inspect(folder)
     assert found.dtype is None
     assert any("pickled" in line for line in found.warnings)
+
+
+def test_what_the_head_reads(tmp_path: Path) -> None:
+    reads = {"classifier_pooling": "mean", "classifier_layers": "first+last"}
+    found = inspect(save_classifier(tmp_path, **reads))
+    assert (found.pooling, found.layers) == ("mean", "first+last")
+    assert found.parameters["head"] == 64 * 64 + 64 + 64 * 3 + 3
+    nysformer.NystromformerModel.from_pretrained(tmp_path).save_pretrained(tmp_path)
+    found = inspect(tmp_path)
+    assert (found.pooling, found.layers) == (None, None)
 
 
 def test_refusals(tmp_path: Path) -> None:

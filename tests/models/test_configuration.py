@@ -144,9 +144,13 @@ UNKNOWN: list[tuple[dict[str, Any], str]] = [
     ({"position_embedding_type": "none"}, "position_embedding_type"),
     ({"softmax_max_length": 64}, "softmax_max_length"),
     ({"classifier_pooling": "mean"}, "classifier_pooling"),
+<<<<<<< HEAD
     ({"landmarks": "clusters", "landmark_steps": 3}, "landmarks"),
     ({"landmarks": "clusters", "landmark_steps": 3}, "landmark_steps"),
     ({"layer_overrides": {1: {"num_landmarks": 4}}}, "layer_overrides"),
+=======
+    ({"classifier_layers": "first+last"}, "classifier_layers"),
+>>>>>>> reads
 ]
 
 
@@ -186,6 +190,7 @@ def test_json_and_back(tiny: Make, tmp_path: Path) -> None:
         conv_kernel_size=None,
         position_embedding_type="none",
         classifier_pooling="attention",
+        classifier_layers="first+last",
         pruned_heads={1: [2, 0]},
         landmarks="clusters",
         landmark_steps=3,

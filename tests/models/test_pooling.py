@@ -108,11 +108,13 @@ def test_every_dtype_sums_precisely(kind: str, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("kind", ["mean", "attention"])
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize(("name", "layers"), [*((name, "last") for name in HEADS), (HEADS[0], "first+last")])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_padding_mates_holes_and_poison(make: Make, name: str, kind: str, dtype: torch.dtype, mask: Tensor) -> None:
+def test_padding_mates_holes_and_poison(
+    make: Make, name: str, layers: str, kind: str, dtype: torch.dtype, mask: Tensor
+) -> None:
     """I2, I3, I8, I10 for heads that read every token."""
-    model = make(name, classifier_pooling=kind).to(dtype)
+    model = make(name, classifier_pooling=kind, classifier_layers=layers).to(dtype)
     ids = torch.randint(2, 99, (6, 12), generator=torch.Generator().manual_seed(2))
     embeds = model.get_input_embeddings()(ids).detach().masked_fill(~mask[..., None], float("nan"))
     positions = torch.arange(12).expand(6, 12) + 2
@@ -132,7 +134,9 @@ def test_padding_mates_holes_and_poison(make: Make, name: str, kind: str, dtype:
     model.zero_grad()
     (logits(input_ids=ids[:2], attention_mask=torch.zeros(2, 12))).square().sum().backward()
     assert all(p.grad is None or not p.grad.any() for p in model.nystromformer.parameters())
-    assert all(p.grad is None or not p.grad.any() for p in model.pooling.parameters())
+    poolings = [each for each in model.modules() if isinstance(each, Pooling)]
+    assert len(poolings) == (1 if layers == "last" else 2)
+    assert all(p.grad is None or not p.grad.any() for each in poolings for p in each.parameters())
 
 
 @pytest.mark.parametrize("name", HEADS)

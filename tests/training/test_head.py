@@ -189,6 +189,31 @@ def test_pooling(options: Options, tmp_path: Path) -> None:
         finetune(options(task="token-classification", pooling="mean", output=str(tmp_path / "tags")))
 
 
+def test_layers(options: Options, tmp_path: Path) -> None:
+    model = save_classifier(tmp_path / "model", labels=("law", "letter", "poem"))
+    for layers, words in (
+        ("last", ""),
+        ("first+last", "new head: the model's head has layers 'last', and 'first+last' is asked for"),
+    ):
+        result, said = one_tiny_step(options, model, head_layers=layers, output=str(tmp_path / f"run-{layers}"))
+        assert said == words
+        assert NystromformerConfig.from_pretrained(result.output).classifier_layers == layers
+    card = (result.output / "README.md").read_text(encoding="utf-8")
+    assert "Its head reads the first token, of the embeddings and of the last layer." in card
+    again, said = one_tiny_step(options, result.output, output=str(tmp_path / "next"))
+    assert (said, again.metrics) == ("", result.metrics)
+    frozen = {"freeze_embeddings": True, "layer_decay": 0.5, "pooling": "mean"}
+    one_tiny_step(options, result.output, output=str(tmp_path / "frozen"), **frozen)
+    for task in ("token-classification", "multiple-choice"):
+        with pytest.raises(NysformerError, match=f"head_layers: {task} has no use for it"):
+            finetune(options(task=task, head_layers="last", output=str(tmp_path / "other")))
+    rows = ({"context": "a b c d", "choices": ["e", "f g"], "label": 1},)
+    choices, _ = one_tiny_step(
+        options, result.output, task="multiple-choice", train=rows, valid=rows, output=str(tmp_path / "choices")
+    )
+    assert NystromformerConfig.from_pretrained(choices.output).classifier_layers == "last"
+
+
 def test_a_new_head_is_the_same_for_the_same_seed(options: Options, encoder: Path, tmp_path: Path) -> None:
     first, again, other = (
         one_tiny_step(options, encoder, output=str(tmp_path / name), seed=seed)[0]

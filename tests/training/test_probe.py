@@ -37,11 +37,22 @@ def said_by(options: FinetuneOptions) -> tuple[Any, str]:
 
 
 @pytest.mark.parametrize(
-    ("activation", "pooling", "reading"),
-    [("gelu_new", "first", "whole"), ("relu", "mean", "windows"), ("tanh", "attention", "whole")],
+    ("activation", "pooling", "layers", "reading"),
+    [
+        ("gelu_new", "first", "last", "whole"),
+        ("relu", "mean", "first+last", "windows"),
+        ("tanh", "attention", "last", "whole"),
+        ("gelu_new", "attention", "first+last", "whole"),
+    ],
 )
 def test_the_heads_probabilities_are_scikit_learns(
-    options: Options, documents: tuple[Path, Path], tmp_path: Path, activation: str, pooling: str, reading: str
+    options: Options,
+    documents: tuple[Path, Path],
+    tmp_path: Path,
+    activation: str,
+    pooling: str,
+    layers: str,
+    reading: str,
 ) -> None:
     folder = tmp_path / "model"
     model = load_classifier(options().model)
@@ -50,14 +61,14 @@ def test_the_heads_probabilities_are_scikit_learns(
     load_tokenizer(options().model).save_pretrained(folder)
     run, said = said_by(
         options(
-            model=str(folder), probe_first=True, max_steps=0, pooling=pooling, reading=reading, max_length=100,
-            class_weights="sqrt",
+            model=str(folder), probe_first=True, max_steps=0, pooling=pooling, head_layers=layers, reading=reading,
+            max_length=100, class_weights="sqrt",
         )
     )  # fmt: skip
     assert "linear probe: C " in said
     assert (run.steps, run.best_step, run.tokens, run.stopped_by) == (0, 0, 0, "steps")
     model, tokenizer = load_classifier(run.output), load_tokenizer(run.output)
-    assert model.config.classifier_pooling == pooling
+    assert (model.config.classifier_pooling, model.config.classifier_layers) == (pooling, layers)
     rows = [json.loads(line) for line in documents[0].read_text(encoding="utf-8").splitlines()]
     labels = np.array([model.config.label2id[row["label"]] for row in rows])
     hidden, logits = [], []

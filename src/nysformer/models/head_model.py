@@ -114,20 +114,24 @@ class HeadModel(NystromformerPreTrainedModel):
         return states
 
     def _call_backbone(self, attention_mask: Tensor | None, inputs: dict[str, Any]) -> PackedStates:
-        """What the backbone's public call returns, packed; embeddings are the first of all hidden states there."""
-        wanted = inputs["output_hidden_states"]
-        wanted = self.config.output_hidden_states if wanted is None else wanted
-        outputs = self.nystromformer(
-            return_dict=True, **{**inputs, "output_hidden_states": wanted or self.reads_embedded}
-        )
+        """What the backbone's public call returns, packed; the first of its hidden states are the embeddings."""
+        if not self.reads_embedded:
+            outputs = self.nystromformer(return_dict=True, **inputs)
+            embedded, hidden_states = None, outputs.hidden_states
+        else:
+            wanted = inputs["output_hidden_states"]
+            outputs = self.nystromformer(return_dict=True, **{**inputs, "output_hidden_states": True})
+            embedded = outputs.hidden_states[0]
+            wanted = self.config.output_hidden_states if wanted is None else wanted
+            hidden_states = outputs.hidden_states if wanted else None
         hidden = outputs.last_hidden_state
         packing = Packing.read(attention_mask, (hidden.shape[0], hidden.shape[1]))
         return PackedStates(
             packing.pack(hidden),
             packing,
-            outputs.hidden_states if wanted else None,
+            hidden_states,
             outputs.attentions,
-            packing.pack(outputs.hidden_states[0]) if self.reads_embedded else None,
+            None if embedded is None else packing.pack(embedded),
         )
 
     def _output(
