@@ -144,13 +144,10 @@ UNKNOWN: list[tuple[dict[str, Any], str]] = [
     ({"position_embedding_type": "none"}, "position_embedding_type"),
     ({"softmax_max_length": 64}, "softmax_max_length"),
     ({"classifier_pooling": "mean"}, "classifier_pooling"),
-<<<<<<< HEAD
     ({"landmarks": "clusters", "landmark_steps": 3}, "landmarks"),
     ({"landmarks": "clusters", "landmark_steps": 3}, "landmark_steps"),
     ({"layer_overrides": {1: {"num_landmarks": 4}}}, "layer_overrides"),
-=======
     ({"classifier_layers": "first+last"}, "classifier_layers"),
->>>>>>> reads
 ]
 
 
