@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from nysformer.layers import EncoderLayer, Intermediate, ResidualOutput, SelfAttention
-from nysformer.ops import Layout, NystromSpec
+from nysformer.ops import Layout, NystromSpec, stream
 
 
 def layer(chunk: int = 0, dropout: float = 0.0) -> EncoderLayer:
@@ -82,7 +82,11 @@ LONG = (0, 5, 1030, 300, 700, 2500, 20, 8)
     ids=str,
 )
 @pytest.mark.parametrize("chunk", [0, 100])
-def test_blocks_of_inference_are_the_whole(spec: NystromSpec | None, chunk: int) -> None:
+@pytest.mark.parametrize("longest_whole", [1024, 10_000])
+def test_blocks_of_inference_are_the_whole(
+    spec: NystromSpec | None, chunk: int, longest_whole: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_CLUSTER_ROWS", longest_whole)
     module, layout = layer(chunk).float(), Layout(LONG)
     module.attention.self.spec = spec
     hidden, head_mask = (

@@ -76,9 +76,9 @@ def test_the_convolution_counts(tiny: Make) -> None:
 )
 @torch.no_grad()
 def test_memory_is_of_that_size(make: Make, options: dict[str, Any]) -> None:
-    sizes = {"hidden_size": 64, "intermediate_size": 256, "num_landmarks": 32, "max_position_embeddings": 4096}
+    sizes = {"hidden_size": 64, "intermediate_size": 256, "num_landmarks": 32, "max_position_embeddings": 10_000}
     model = make("Model", **options, **sizes)
-    for tokens in (1024, 4096):
+    for tokens in (1024, 4096, 10_000):
         with Live() as live:
             model(torch.randint(2, 99, (1, tokens)))
         assert 0.6 < document_cost(model.config, tokens).memory / live.most < 1.7

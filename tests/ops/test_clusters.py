@@ -25,7 +25,7 @@ def draw(batch: int, length: int, seed: int, dtype: torch.dtype = torch.float64)
 @contextmanager
 def small_blocks() -> Iterator[None]:
     """Several chunks a document, and several blocks a chunk."""
-    with patch.object(clusters, "_CHUNK_ROWS", 70), patch.object(clusters, "_BLOCK_SCORES", 0):
+    with patch.object(clusters, "_NUMBERS", 4 * 40 * 4), patch.object(clusters, "_FEWEST_ROWS", 13):
         yield
 
 

@@ -39,7 +39,7 @@ def inspect(
     beyond = "" if found.exact_length is None else f", {found.num_landmarks:,} landmarks a head ({kind}) beyond"
     say(f"attention: {found.attention_mode}: softmax for {exact}{beyond}")
     for layer, values in found.layer_overrides.items():
-        say(f"layer {layer}: {', '.join(f'{name} {value}' for name, value in values.items())}")
+        say(f"layer {layer}: {', '.join(f'{name} {value}' for name, value in sorted(values.items()))}")
     say(f"convolution: {'none' if found.conv_kernel_size is None else f'{found.conv_kernel_size} taps'}")
     say(f"positions: {'none, any length' if found.positions is None else f'{found.positions:,} tokens'}")
     if found.pooling is not None:

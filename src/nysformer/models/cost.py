@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nysformer.models.configuration import NystromformerConfig
-from nysformer.ops import BLOCK_ROWS
+from nysformer.ops import BLOCK_ROWS, pays_to_stream
 
 __all__ = ["Cost", "document_cost"]
 
@@ -51,8 +51,8 @@ def document_cost(config: NystromformerConfig, tokens: int) -> Cost:
         spec = config.nystrom_spec(layer)
         dense += 4 * tokens * size * width + 2 * tokens * size * config.intermediate_size
         attention += tokens * width * (config.conv_kernel_size or 0)
-        # Hidden states in and out and the values; queries, keys and context whole as well, or of one block of a long
-        # document. Then the widened rows of a block, and the landmarks' square matrices.
+        # Hidden states in and out and the values, the widened rows of a block; queries, keys and context whole as well,
+        # or of one block of a long document. Then the landmarks' square matrices.
         block = min(tokens, BLOCK_ROWS)
         floats = 3 * size * tokens + block * config.intermediate_size
         if spec is None or spec.is_exact(tokens):
@@ -65,11 +65,12 @@ def document_cost(config: NystromformerConfig, tokens: int) -> Cost:
             inverse = heads * _PRODUCTS_A_STEP * spec.pinv_iterations * landmarks**3
             attention += 4 * tokens * landmarks * width + 2 * landmarks**2 * width + inverse
             floats += 3 * config.num_attention_heads * landmarks**2
-            if spec.landmarks == "clusters":  # queries and keys are read by every step
-                attention += 2 * spec.landmark_steps * tokens * landmarks * width
-                floats += size * (2 * tokens + block)
-            else:
+            if spec.landmarks == "segments":
                 floats += 3 * size * block
+            else:  # whose steps read all queries and keys again
+                attention += 2 * spec.landmark_steps * tokens * landmarks * width
+                whole = 0 if pays_to_stream(spec, tokens) else 3  # context, and values in and out of the convolution
+                floats += size * ((2 + whole) * tokens + block)
         memory = max(memory, 4 * floats)
     return Cost(
         tokens=tokens,

@@ -12,15 +12,16 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
+from nysformer.ops.blocks import BLOCK_ROWS
 from nysformer.ops.landmarks import LandmarkSums
 from nysformer.ops.tracing import is_differentiated_forward, is_recorded
 
 __all__ = ["assign", "cluster_means", "cluster_pieces", "sums_of"]
 
-# Rows that are converted and summed at once, and numbers in the scores of a block of them. All of it stays in the
-# cache, and is small enough for the allocator to return the same memory, where fresh memory costs as much as products.
-_CHUNK_ROWS = 1024
-_BLOCK_SCORES = 3 * 2**17
+# Numbers in the tokens that are converted and summed at once, and in the scores of a block of them. They stay in the
+# cache, and the allocator returns the same memory for so few, where fresh memory would cost as much as the products.
+_NUMBERS = 3 * 2**17
+_FEWEST_ROWS = 64
 
 
 def cluster_means(x: Tensor, start: Tensor, steps: int, mask: Tensor | None = None) -> Tensor:
@@ -108,7 +109,7 @@ def assign(x: Tensor, centres: Tensor, mask: Tensor | None = None) -> tuple[Tens
     Args:
         x: (B, H, R, D), a document or any piece of it; numbers at masked places, too.
         centres: (B, H, M, D), float32 at least.
-        mask: (B, R), True where a token is real.
+        mask: (B, R) bool, True where a token is real.
 
     Returns:
         The index (B, H, R), int64, the lowest of several nearest ones, and M for a token that is masked or not a
@@ -158,8 +159,10 @@ class _Search:
         batch, heads, length, width = x.shape
         both, number = batch * heads, len(self.ranks)
         bins = number + 1
-        chunk_rows = min(length, _CHUNK_ROWS)
-        block_rows = min(chunk_rows, max(64, _BLOCK_SCORES // max(1, both * number)))
+        chunk_rows, block_rows = (
+            min(BLOCK_ROWS, max(_FEWEST_ROWS, _NUMBERS // max(1, both * size))) for size in (width, number)
+        )
+        block_rows = min(block_rows, chunk_rows)
         tokens_room = self.centres.new_empty(both * chunk_rows * width)
         scores_room = self.centres.new_empty(both * number * block_rows)
         ranks = self.centres.new_empty(both, length)
@@ -167,15 +170,15 @@ class _Search:
         sums = self.centres.new_zeros(both * bins, width)
         counts = bin_of.new_zeros(both * bins)
         ones = bin_of.new_ones(both * chunk_rows)
-        for begin in range(0, length, _CHUNK_ROWS):
-            chunk = x[:, :, begin : begin + _CHUNK_ROWS]
+        for begin in range(0, length, chunk_rows):
+            chunk = x[:, :, begin : begin + chunk_rows]
             tokens = tokens_room[: chunk.numel()].view(chunk.shape).copy_(chunk).flatten(0, 1)
-            found = ranks[:, begin : begin + _CHUNK_ROWS]
+            found = ranks[:, begin : begin + chunk_rows]
             for block, place in zip(tokens.split(block_rows, dim=1), found.split(block_rows, dim=1), strict=True):
                 room = scores_room[: both * number * block.shape[1]].view(both, number, block.shape[1])
                 self.ranks_of(block, room, place)
             if mask is not None:
-                found.view(batch, heads, -1).masked_fill_(~mask[:, None, begin : begin + _CHUNK_ROWS], 0)
+                found.view(batch, heads, -1).masked_fill_(~mask[:, None, begin : begin + chunk_rows], 0)
             bin_index = (bin_of - found.long()).flatten()
             sums.index_add_(0, bin_index, tokens.flatten(0, 1))
             counts.index_add_(0, bin_index, ones[: len(bin_index)])
