@@ -113,7 +113,8 @@ def test_a_new_convolution_is_zero_and_learns() -> None:
 
 def test_clusters_past_what_the_source_reads() -> None:
     sizes = {"max_position_embeddings": 100, "num_landmarks": 8}
-    segments, clusters = from_bert(small_bert(), **sizes), from_bert(small_bert(), **sizes, landmarks="clusters")
+    segments, clusters = from_bert(small_bert(), **sizes, landmarks="segments"), from_bert(small_bert(), **sizes)
+    assert clusters.config.landmarks == "clusters"
     own = segments.config.softmax_max_length
     for tokens in (own, 90):
         ids = torch.randint(1, 50, (1, tokens))
