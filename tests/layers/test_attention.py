@@ -18,6 +18,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"num_landmarks": None},
     {"num_landmarks": 8},
     {"num_landmarks": 8, "softmax_max_length": 20, "per_head_start": True, "pinv_iterations": 3},
+    {"num_landmarks": 8, "landmarks": "clusters", "landmark_steps": 3},
 ]
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from nysformer.layers import EncoderLayer, Intermediate, ResidualOutput, SelfAttention
-from nysformer.ops import Layout, NystromSpec
+from nysformer.ops import Layout, NystromSpec, stream
 
 
 def layer(chunk: int = 0, dropout: float = 0.0) -> EncoderLayer:
@@ -71,12 +71,28 @@ def test_dropout_in_training_only() -> None:
 LONG = (0, 5, 1030, 300, 700, 2500, 20, 8)
 
 
-@pytest.mark.parametrize("landmarks", [8, None, 5000])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        NystromSpec(num_landmarks=8),
+        None,
+        NystromSpec(num_landmarks=5000),
+        NystromSpec(num_landmarks=8, landmarks="clusters"),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("chunk", [0, 100])
-def test_blocks_of_inference_are_the_whole(landmarks: int | None, chunk: int) -> None:
+@pytest.mark.parametrize("longest_whole", [1024, 10_000])
+def test_blocks_of_inference_are_the_whole(
+    spec: NystromSpec | None, chunk: int, longest_whole: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_CLUSTER_ROWS", longest_whole)
     module, layout = layer(chunk).float(), Layout(LONG)
-    module.attention.self.spec = None if landmarks is None else NystromSpec(num_landmarks=landmarks)
-    hidden, head_mask = torch.randn(sum(LONG), 32), torch.tensor([1.0, 0.0, 0.5, 1.0])
+    module.attention.self.spec = spec
+    hidden, head_mask = (
+        torch.randn(sum(LONG), 32, generator=torch.Generator().manual_seed(0)),
+        torch.tensor([1.0, 0.0, 0.5, 1.0]),
+    )
     expected, _ = module(hidden, layout, head_mask)
     with torch.no_grad():
         output, _ = module(hidden, layout, head_mask)

@@ -107,15 +107,21 @@ def expected_outputs(module: NystromAttention, x: Tensor, mask: Tensor) -> Tenso
         if real.any():
             query, key, value = module.to_qkv(x[document, real]).unflatten(-1, (3, module.heads, -1)).unbind(1)
             context = reference.attention(
-                query, key, value, num_landmarks=module.num_landmarks, conv_weight=module.res_conv.weight
+                query,
+                key,
+                value,
+                num_landmarks=module.num_landmarks,
+                landmarks=module.spec.landmarks,
+                conv_weight=module.res_conv.weight,
             )
             output[document, real] = module.to_out(context.flatten(1))
     return output
 
 
+@pytest.mark.parametrize("landmarks", ["segments", "clusters"])
 @pytest.mark.parametrize("length", [1, 7, 8, 9, 63, 200])
-def test_the_formula_at_any_length_with_poison_under_the_mask(length: int) -> None:
-    module = right()
+def test_the_formula_at_any_length_with_poison_under_the_mask(length: int, landmarks: str) -> None:
+    module = right(landmarks=landmarks)
     x, mask = draw(3, length, torch.float64), holes(length)
     poisoned = x.masked_fill(~mask[..., None], NAN).requires_grad_()
     output = module(poisoned, mask)
@@ -151,9 +157,10 @@ def test_half_precision(dtype: torch.dtype, compat: bool) -> None:
     torch.testing.assert_close(module(x.double(), mask), truth, rtol=0, atol=16 * torch.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("landmarks", ["segments", "clusters"])
 @pytest.mark.parametrize("length", [6, 45])
-def test_maps_and_rows(length: int) -> None:
-    module = right(residual=False)
+def test_maps_and_rows(length: int, landmarks: str) -> None:
+    module = right(residual=False, landmarks=landmarks)
     x, mask = draw(3, length, torch.float64), holes(length)
     output, full = module(x, mask, return_attn=True)
     assert not full.masked_fill((mask[:, :, None] & mask[:, None, :])[:, None], 0.0).any()
@@ -164,8 +171,9 @@ def test_maps_and_rows(length: int) -> None:
     torch.testing.assert_close(module.attention_rows(x, rows, mask), full[:, :, rows], rtol=1e-9, atol=1e-9)
 
 
-def test_factors() -> None:
-    module = right()
+@pytest.mark.parametrize("landmarks", ["segments", "clusters"])
+def test_factors(landmarks: str) -> None:
+    module = right(landmarks=landmarks)
     x, mask = draw(2, 45, torch.float64), holes(45)[:2]
     full = module(x, mask, return_attn=True)[1]
     first, inverse, third = module(x, mask, return_attn_matrices=True)[1]
@@ -194,6 +202,9 @@ def test_a_row_of_a_large_bag_needs_no_square() -> None:
         ({"num_landmarks": 0}, "num_landmarks is 0"),
         ({"residual_conv_kernel": 4}, "residual_conv_kernel is 4"),
         ({"pinv_iterations": 40}, "pinv_iterations is 40"),
+        ({"landmarks": "means"}, "landmarks is 'means'"),
+        ({"landmark_steps": 0}, "landmark_steps is 0"),
+        ({"landmarks": "clusters", "compat": True}, "with compat"),
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], says: str) -> None:

@@ -10,12 +10,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from margins import margin
 from torch import Tensor
 
 from nysformer.ops import Layout, nystrom_attention, reference, softmax_attention
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 NAN = float("nan")
+# What float32 rounds away is a tenth of it.
+MARGIN = 3e-6
+KINDS: list[dict[str, Any]] = [
+    {"num_landmarks": None},
+    {"num_landmarks": 8},
+    {"num_landmarks": 8, "landmarks": "clusters"},
+]
 
 
 class Case:
@@ -47,11 +55,20 @@ def cases(draw: st.DrawFn, cross: bool = False, longest: int = 200, most: int = 
     lengths = draw(st.lists(length, min_size=1, max_size=most))
     key_lengths = [draw(length) for _ in lengths] if cross else lengths
     torch.manual_seed(draw(st.integers(0, 999)))
-    documents = [
-        (torch.randn(n, heads, width), torch.randn(s, heads, width), torch.randn(s, heads, width))
-        for n, s in zip(lengths, key_lengths, strict=True)
-    ]
     options: dict[str, Any] = {"num_landmarks": m, "scale": draw(st.sampled_from([None, 0.1, 1.0 / width]))}
+    if m is not None and draw(st.booleans()):
+        options |= {"landmarks": "clusters", "landmark_steps": draw(st.sampled_from([2, 1, 3]))}
+
+    def tokens(n: int) -> Tensor:
+        """Of clusters, such that float32 finds them."""
+        x = torch.randn(n, heads, width)
+        while "landmarks" in options and margin(x, m, options["landmark_steps"]) < MARGIN:  # type: ignore[arg-type]
+            x = torch.randn(n, heads, width)
+        return x
+
+    documents = [
+        (tokens(n), tokens(s), torch.randn(s, heads, width)) for n, s in zip(lengths, key_lengths, strict=True)
+    ]
     if m is not None:
         options["per_head_start"] = draw(st.booleans())
         options["softmax_max_length"] = draw(st.sampled_from([0, 0, 20, 100]))
@@ -197,28 +214,28 @@ def test_short_documents_are_softmax_exactly(n: int, m: int) -> None:
     assert torch.equal(by_length, softmax_attention(query, key, value))
 
 
-@pytest.mark.parametrize("m", [None, 8])
-def test_a_document_without_tokens(m: int | None) -> None:
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_a_document_without_tokens(kind: dict[str, Any]) -> None:
     query, key, value = (x.requires_grad_() for x in torch.randn(3, 40, 2, 4).unbind(0))
     conv_weight = torch.randn(2, 1, 3, 1, requires_grad=True)
-    output = attend(query, key, value, m, offsets=[0, 0, 20, 20, 40, 40], conv_weight=conv_weight)
-    expected = attend(query, key, value, m, offsets=[0, 20, 40], conv_weight=conv_weight)
+    output = attend(query, key, value, **kind, offsets=[0, 0, 20, 20, 40, 40], conv_weight=conv_weight)
+    expected = attend(query, key, value, **kind, offsets=[0, 20, 40], conv_weight=conv_weight)
     torch.testing.assert_close(output, expected)
     # Queries that have nothing to attend to.
-    output = attend(query, key, value, m, offsets=[0, 20, 40], key_offsets=[0, 40, 40])
+    output = attend(query, key, value, **kind, offsets=[0, 20, 40], key_offsets=[0, 40, 40])
     assert output[:20].any()
     assert not output[20:].any()
-    nothing = attend(query[:0], key[:0], value[:0], m, offsets=[0, 0], conv_weight=conv_weight)
+    nothing = attend(query[:0], key[:0], value[:0], **kind, offsets=[0, 0], conv_weight=conv_weight)
     assert nothing.shape == (0, 2, 4)
 
 
-@pytest.mark.parametrize("m", [None, 8])
-def test_a_fully_masked_document_gives_zeros_and_zero_gradients(m: int | None) -> None:
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_a_fully_masked_document_gives_zeros_and_zero_gradients(kind: dict[str, Any]) -> None:
     tensors = torch.randn(3, 2, 2, 30, 4)
     tensors[:, 1] = NAN
     query, key, value = (x.clone().requires_grad_() for x in tensors.unbind(0))
     mask = torch.tensor([[True], [False]]).expand(2, 30)
-    output = attend(query, key, value, m, mask=mask, conv_weight=torch.randn(2, 1, 3, 1))
+    output = attend(query, key, value, **kind, mask=mask, conv_weight=torch.randn(2, 1, 3, 1))
     assert not output[1].any()
     for gradient in torch.autograd.grad(output.square().sum(), (query, key, value)):
         assert gradient.isfinite().all()
@@ -226,30 +243,30 @@ def test_a_fully_masked_document_gives_zeros_and_zero_gradients(m: int | None) -
         assert not gradient[1].any()
 
 
-@pytest.mark.parametrize("m", [None, 8])
-def test_everything_masked(m: int | None) -> None:
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_everything_masked(kind: dict[str, Any]) -> None:
     query, key, value = (x.requires_grad_() for x in torch.full((3, 2, 2, 30, 4), NAN).unbind(0))
-    output = attend(query, key, value, m, mask=torch.zeros(2, 30))
+    output = attend(query, key, value, **kind, mask=torch.zeros(2, 30))
     assert not output.any()
     assert not any(gradient.any() for gradient in torch.autograd.grad(output.sum(), (query, key, value)))
 
 
-@pytest.mark.parametrize("m", [None, 8])
-def test_queries_of_a_document_without_keys_give_zeros(m: int | None) -> None:
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_queries_of_a_document_without_keys_give_zeros(kind: dict[str, Any]) -> None:
     query, key, value = torch.randn(2, 2, 25, 4), torch.randn(2, 2, 30, 4), torch.randn(2, 2, 30, 4)
     mask = torch.tensor([[True], [False]]).expand(2, 30)
-    output = attend(query, key, value, m, mask=mask)
+    output = attend(query, key, value, **kind, mask=mask)
     assert output[0].any()
     assert not output[1].any()
 
 
-@pytest.mark.parametrize("m", [None, 8])
-def test_batch_mates_do_not_matter(m: int | None) -> None:
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_batch_mates_do_not_matter(kind: dict[str, Any]) -> None:
     query, key, value = torch.randn(3, 4, 2, 50, 4).unbind(0)
     query[1], key[1] = 100 * query[1], 100 * key[1]  # transformers' start is the largest over the batch
-    output = attend(query, key, value, m)
+    output = attend(query, key, value, **kind)
     for b in range(4):
-        alone = attend(query[b : b + 1], key[b : b + 1], value[b : b + 1], m)
+        alone = attend(query[b : b + 1], key[b : b + 1], value[b : b + 1], **kind)
         torch.testing.assert_close(output[b : b + 1], alone, rtol=1e-5, atol=1e-5)
 
 

@@ -74,6 +74,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "masked": {"mask": mask},
     "exact up to 64": {"softmax_max_length": 64},
     "masked, exact up to 64": {"mask": mask, "softmax_max_length": 64},
+    "clusters": {"landmarks": "clusters"},
+    "masked, clusters": {"mask": mask, "landmarks": "clusters"},
 }
 
 

@@ -42,9 +42,10 @@ def export(module: Attention, *arguments: Tensor) -> torch.nn.Module:
     return torch.export.export(module, filled, dynamic_shapes=padded, strict=False).module()
 
 
+@pytest.mark.parametrize("landmarks", ["segments", "clusters"])
 @pytest.mark.parametrize(("masked", "softmax_max_length"), [(False, 0), (True, 9)])
-def test_self_attention(masked: bool, softmax_max_length: int) -> None:
-    module = Attention(softmax_max_length=softmax_max_length, conv_weight=CONV)
+def test_self_attention(masked: bool, softmax_max_length: int, landmarks: str) -> None:
+    module = Attention(softmax_max_length=softmax_max_length, landmarks=landmarks, conv_weight=CONV)
     x, y = draw(3, 12), draw(3, 12, seed=1)
     program = export(module, x, y, *([lengths_mask(3, 12)] if masked else []))
     for batch, length in ((1, 1), (2, 3), (3, 4), (1, 5), (4, 9), (2, 10), (3, 61)):
@@ -53,8 +54,9 @@ def test_self_attention(masked: bool, softmax_max_length: int) -> None:
         torch.testing.assert_close(program(x, y, mask), module(x, y, mask), rtol=1e-9, atol=1e-9)
 
 
-def test_cross_attention() -> None:
-    module = Attention()
+@pytest.mark.parametrize("landmarks", ["segments", "clusters"])
+def test_cross_attention(landmarks: str) -> None:
+    module = Attention(landmarks=landmarks)
     program = export(module, draw(3, 12), draw(3, 20, seed=1), lengths_mask(3, 20))
     for batch, length, keys in ((1, 3, 2), (2, 3, 40), (3, 40, 3), (2, 30, 31)):
         x, y, mask = draw(batch, length), draw(batch, keys, seed=1), lengths_mask(batch, keys)

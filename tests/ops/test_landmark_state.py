@@ -1,5 +1,6 @@
 """The approximation over pieces of a document against the reference on the whole of it."""
 
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nysformer.ops import LandmarkState, LandmarkSums, NystromSpec, reference
+from nysformer.ops import LandmarkKind, LandmarkState, LandmarkSums, NystromSpec, reference
+from nysformer.ops.clusters import assign, sums_of
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 cuts = st.lists(st.integers(1, 90), min_size=1, max_size=5)
@@ -26,14 +28,14 @@ def in_pieces(operands: list[Tensor], cuts: list[int], spec: NystromSpec) -> Ten
     starts = [sum(cuts[:place]) for place in range(len(cuts))]
     landmarks = []
     for side in (query, key):
-        parts = [
-            LandmarkSums.of_segments(x, spec.num_landmarks, start, sum(cuts))
-            for x, start in zip(side, starts, strict=True)
-        ]
-        whole = parts.pop()
-        for part in parts:
-            whole = whole.merge(part)
-        landmarks.append(whole.means().to(operands[0].dtype))
+        parts = zip(side, starts, strict=True)
+        sums = [LandmarkSums.of_segments(x, spec.num_landmarks, start, sum(cuts)) for x, start in parts]
+        centres = reduce(LandmarkSums.merge, sums).means()
+        for _ in range(spec.landmark_steps if spec.landmarks == "clusters" else 0):
+            indices = [assign(x.detach(), centres.detach())[0] for x in side]
+            sums = [sums_of(x, index, spec.num_landmarks) for x, index in zip(side, indices, strict=True)]
+            centres = reduce(LandmarkSums.merge, sums).means(centres)
+        landmarks.append(centres.to(operands[0].dtype))
     states = [LandmarkState(*landmarks, spec) for _ in cuts]
     for state, k, v in zip(states, key, value, strict=True):
         state.add(k, v)
@@ -54,6 +56,8 @@ def truth(operands: list[Tensor], spec: NystromSpec) -> Tensor:
             reference.attention(
                 *(x[b].transpose(0, 1) for x in operands),
                 num_landmarks=spec.num_landmarks,
+                landmarks=spec.landmarks,
+                landmark_steps=spec.landmark_steps,
                 scale=spec.scale,
                 **options,
             ).transpose(0, 1)
@@ -65,6 +69,7 @@ def truth(operands: list[Tensor], spec: NystromSpec) -> Tensor:
 @given(
     cuts=cuts,
     landmarks=st.integers(1, 12),
+    kind=st.sampled_from(["segments", "clusters"]),
     per_head_start=st.booleans(),
     scale=st.sampled_from([None, 0.1]),
     dtype=st.sampled_from(list(TOLERANCE)),
@@ -73,13 +78,16 @@ def truth(operands: list[Tensor], spec: NystromSpec) -> Tensor:
 def test_cut_anywhere_it_is_the_whole(
     cuts: list[int],
     landmarks: int,
+    kind: LandmarkKind,
     per_head_start: bool,
     scale: float | None,
     dtype: torch.dtype,
     gradients: bool,
 ) -> None:
     cuts[0] = max(cuts[0], landmarks + 1 - sum(cuts[1:]))  # long enough to have landmarks
-    spec = NystromSpec(num_landmarks=landmarks, per_head_start=per_head_start, scale=scale)
+    spec = NystromSpec(num_landmarks=landmarks, landmarks=kind, per_head_start=per_head_start, scale=scale)
+    if kind == "clusters":
+        dtype = torch.float64  # in float32 the last digit may decide
     leaves = [x.requires_grad_(gradients) for x in draw(sum(cuts), dtype)]
     exact = [x.detach().double().requires_grad_(gradients) for x in leaves]
     with torch.set_grad_enabled(gradients):

@@ -18,6 +18,8 @@ from nysformer.ops import (
 options = st.fixed_dictionaries(
     {
         "num_landmarks": st.one_of(st.none(), st.integers(1, 64)),
+        "landmarks": st.sampled_from(["segments", "clusters"]),
+        "landmark_steps": st.sampled_from([2, 1, 3]),
         "scale": st.sampled_from([None, 0.1]),
         "per_head_start": st.booleans(),
         "pinv_iterations": st.sampled_from([6, 2]),

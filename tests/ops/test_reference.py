@@ -1,10 +1,12 @@
 """The truth itself, held to the formula by hand and to other people's code where that is right."""
 
 import math
+import warnings
 
 import pytest
 import torch
 from nystrom_attention import NystromAttention
+from sklearn.cluster import KMeans
 from torch import Tensor
 from transformers import NystromformerConfig
 from transformers.models.nystromformer.modeling_nystromformer import NystromformerSelfAttention
@@ -55,11 +57,29 @@ def test_the_start_is_shared_by_the_heads_unless_each_has_its_own() -> None:
 @pytest.mark.parametrize(("n", "m"), [(5, 2), (7, 3), (64, 64), (65, 64), (700, 64), (3, 5)])
 def test_landmarks_are_the_means_of_the_named_tokens(n: int, m: int) -> None:
     x = torch.randn(n, 3, dtype=torch.float64)
-    means = reference.landmarks(x, m)
+    means = reference.segment_means(x, m)
     for j in range(m):
         tokens = range(math.floor(j * n / m), math.floor((j + 1) * n / m))
         if tokens:
             torch.testing.assert_close(means[j], torch.stack([x[i] for i in tokens]).mean(dim=0))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_clusters_are_those_of_scikit_learn(steps: int) -> None:
+    x = torch.randn(60, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(steps))
+    start = reference.segment_means(x, 6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it has not converged
+        theirs = KMeans(6, init=start.numpy(), n_init=1, max_iter=steps, tol=0.0, algorithm="lloyd").fit(x.numpy())
+    ours = reference.cluster_centres(x, start, steps)
+    torch.testing.assert_close(ours, torch.from_numpy(theirs.cluster_centers_), rtol=1e-10, atol=1e-10)
+    assert torch.equal(reference.cluster_centres(x, start, 0), start)
+
+
+def test_clusters_of_ties_and_empty_ones() -> None:
+    x = torch.tensor([[0.0], [2.0], [2.0], [4.0]], dtype=torch.float64)
+    centres = torch.tensor([[5.0], [1.0], [3.0], [1.0]], dtype=torch.float64)
+    assert reference.cluster_centres(x, centres, 1).flatten().tolist() == [4.0, 4.0 / 3, 3.0, 1.0]
 
 
 @pytest.mark.parametrize(("n", "k"), [(1, 1), (1, 65), (4, 3), (5, 9), (30, 7)])

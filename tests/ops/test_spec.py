@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+from typing import Any
 
 import pytest
 import torch
@@ -24,11 +25,17 @@ def test_which_documents_are_exact(landmarks: int, exact: int) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"num_landmarks": 0}, "num_landmarks is 0"), ({"num_landmarks": 4, "pinv_iterations": 13}, "choose 1 to 12")],
+    [
+        ({"num_landmarks": 0}, "num_landmarks is 0"),
+        ({"pinv_iterations": 13}, "choose 1 to 12"),
+        ({"landmarks": "means"}, "choose 'segments' or 'clusters'"),
+        ({"landmark_steps": 0}, "choose 1 to 16"),
+        ({"landmark_steps": 17}, "choose 1 to 16"),
+    ],
 )
-def test_out_of_range(options: dict[str, int], message: str) -> None:
+def test_out_of_range(options: dict[str, Any], message: str) -> None:
     with pytest.raises(NysformerError, match=message):
-        NystromSpec(**options)
+        NystromSpec(**{"num_landmarks": 4, **options})
 
 
 def test_a_value() -> None:

@@ -21,6 +21,7 @@ from nysformer.ops import (
     depthwise_convolution,
     map_rows,
     nystrom_stream,
+    pays_to_stream,
 )
 
 __all__ = ["MAX_MAP_BYTES", "SelfAttention"]
@@ -133,8 +134,7 @@ class SelfAttention(nn.Module):
         spec = self.spec
         if spec is None or len(lengths) > 1 or (self.training and self.dropout > 0.0):
             return None
-        long = lengths[0] > BLOCK_ROWS and not spec.is_exact(lengths[0])
-        return spec if long and self.projects_linearly() else None
+        return spec if pays_to_stream(spec, lengths[0]) and self.projects_linearly() else None
 
     def _stream(self, document: Tensor, spec: NystromSpec) -> Iterator[Tensor]:
         return nystrom_stream(

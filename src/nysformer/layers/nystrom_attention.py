@@ -20,6 +20,7 @@ from nysformer.layers.convolution import HeadKernels
 from nysformer.layers.linear import project
 from nysformer.ops import (
     Implementation,
+    LandmarkKind,
     Layout,
     NystromSpec,
     attend,
@@ -67,9 +68,12 @@ class NystromAttention(nn.Module):
             of the inverse for the whole batch.
         implementation: "sdpa" for torch's fused attention, "eager" for plain products, which have second derivatives on
             every device; see `nysformer.ops.nystrom_attention`.
+        landmarks, landmark_steps: "segments" or "clusters", and the steps to find these; see the same. `compat` has
+            segments only.
 
     Raises:
-        NysformerError: no landmark, an even kernel, steps out of bounds, or another implementation.
+        NysformerError: no landmark, an even kernel, steps out of bounds, another implementation or kind of landmarks,
+            or clusters with `compat`.
 
     Example:
         >>> attention = NystromAttention(dim=64, dim_head=16, heads=4, num_landmarks=32)
@@ -96,14 +100,23 @@ class NystromAttention(nn.Module):
         *,
         compat: bool = False,
         implementation: Implementation = "sdpa",
+        landmarks: LandmarkKind = "segments",
+        landmark_steps: int = 2,
     ) -> None:
         super().__init__()
         if residual and residual_conv_kernel % 2 == 0:
             raise NysformerError(f"residual_conv_kernel is {residual_conv_kernel}: an odd kernel keeps the length")
         if implementation not in get_args(Implementation):
             raise NysformerError(f"implementation is {implementation!r}: choose 'sdpa' or 'eager'")
+        if compat and landmarks != "segments":
+            raise NysformerError(f"landmarks is {landmarks!r}: with compat they are 'segments', as in the package")
         self.heads = heads
-        self.spec = NystromSpec(num_landmarks=num_landmarks, pinv_iterations=pinv_iterations)
+        self.spec = NystromSpec(
+            num_landmarks=num_landmarks,
+            landmarks=landmarks,
+            landmark_steps=landmark_steps,
+            pinv_iterations=pinv_iterations,
+        )
         self.eps = eps
         self.compat = compat
         self.implementation = implementation

@@ -19,14 +19,17 @@ from nysformer.ops.product import (
     use_product_backend,
 )
 from nysformer.ops.scaled_dot_product import Implementation
-from nysformer.ops.spec import NystromSpec
-from nysformer.ops.stream import nystrom_stream
+from nysformer.ops.spec import LANDMARK_KINDS, MAX_LANDMARK_STEPS, LandmarkKind, NystromSpec
+from nysformer.ops.stream import nystrom_stream, pays_to_stream
 from nysformer.ops.tracing import check_traceable, is_recorded, refuse_script
 
 __all__ = [
     "BLOCK_ROWS",
+    "LANDMARK_KINDS",
+    "MAX_LANDMARK_STEPS",
     "MAX_PINV_ITERATIONS",
     "Implementation",
+    "LandmarkKind",
     "LandmarkState",
     "LandmarkSums",
     "Layout",
@@ -48,6 +51,7 @@ __all__ = [
     "nystrom_attention",
     "nystrom_stream",
     "pays_to_pack",
+    "pays_to_stream",
     "product_backend",
     "reference",
     "refuse_script",

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from nysformer.ops.blocks import runs_in_blocks
-from nysformer.ops.landmarks import segment_means
+from nysformer.ops.clusters import cluster_means
+from nysformer.ops.landmarks import segment_means, segment_starts
 from nysformer.ops.online_softmax import OnlineSoftmax
 from nysformer.ops.pinv import iterative_pinv
 from nysformer.ops.scaled_dot_product import Implementation, scaled_dot_product
@@ -78,8 +79,10 @@ class LandmarkState:
             spec, implementation: see the class.
             query_mask, key_mask: (B, N) and (B, S), True where a token is real; None where all are.
         """
-        query_landmarks = segment_means(query, spec.num_landmarks, query_mask)
-        return cls(query_landmarks, segment_means(key, spec.num_landmarks, key_mask), spec, implementation)
+        query_landmarks, key_landmarks = (
+            _landmarks(x, spec, mask) for x, mask in ((query, query_mask), (key, key_mask))
+        )
+        return cls(query_landmarks, key_landmarks, spec, implementation)
 
     def add(self, key: Tensor, value: Tensor, mask: Tensor | None = None) -> None:
         """Take keys and values (B, H, R, D); for the mask see `OnlineSoftmax.add`."""
@@ -122,6 +125,17 @@ class LandmarkState:
     def third(self, key: Tensor) -> Tensor:
         """B, written out: all keys (B, H, S, D) to (B, H, M, S) in float32 at least."""
         return softmax_scores(self.query_landmarks, key, self.scale)
+
+
+def _landmarks(x: Tensor, spec: NystromSpec, mask: Tensor | None) -> Tensor:
+    """(B, H, N, D) to the landmarks (B, H, M, D) of that kind.
+
+    Scaling all queries moves no token to another cluster, so those of Q, scaled, are those of scale * Q.
+    """
+    if spec.landmarks == "segments":
+        return segment_means(x, spec.num_landmarks, mask)
+    start = segment_starts(x, spec.num_landmarks, mask)
+    return cluster_means(x, start, spec.landmark_steps, mask).to(x.dtype)
 
 
 def softmax_scores(query: Tensor, key: Tensor, scale: float) -> Tensor:

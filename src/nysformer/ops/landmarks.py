@@ -13,7 +13,7 @@ from torch import Tensor
 from nysformer.ops.blocks import BLOCK_ROWS
 from nysformer.ops.tracing import is_recorded
 
-__all__ = ["LandmarkSums", "segment_means"]
+__all__ = ["LandmarkSums", "segment_means", "segment_starts"]
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,10 @@ class LandmarkSums:
         """The sums of both."""
         return LandmarkSums(self.sums + other.sums, self.counts + other.counts)
 
-    def means(self) -> Tensor:
-        """(B, H, M, D) in the dtype of the sums; 0 for a landmark without tokens."""
-        return self.sums / self.counts.clamp(min=1)
+    def means(self, empty: Tensor | None = None) -> Tensor:
+        """(B, H, M, D) in the dtype of the sums; for a landmark without tokens what `empty` has there, else 0."""
+        means = self.sums / self.counts.clamp(min=1)
+        return means if empty is None else torch.where(self.counts > 0, means, empty)
 
 
 def segment_means(x: Tensor, num_landmarks: int, mask: Tensor | None = None) -> Tensor:
@@ -84,6 +85,11 @@ def segment_means(x: Tensor, num_landmarks: int, mask: Tensor | None = None) -> 
         >>> segment_means(torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]).reshape(1, 1, 5, 1), 2).flatten()
         tensor([1.5000, 4.0000])
     """
+    return segment_starts(x, num_landmarks, mask).to(x.dtype)
+
+
+def segment_starts(x: Tensor, num_landmarks: int, mask: Tensor | None = None) -> Tensor:
+    """`segment_means` before they are rounded, in float32 at least."""
     batch, heads, length, width = x.shape
     accumulator = torch.promote_types(x.dtype, torch.float32)
     if mask is None:
@@ -93,8 +99,8 @@ def segment_means(x: Tensor, num_landmarks: int, mask: Tensor | None = None) -> 
                 return segments.mean(dim=3)
             # Half precision is summed in float32 as well, by way of a copy: of some segments at a time, a small one.
             some = max(1, BLOCK_ROWS * num_landmarks // length)
-            return torch.cat([part.mean(dim=3) for part in segments.split(some, dim=2)], dim=2)
-        return LandmarkSums.of_segments(x, num_landmarks, 0, length).means().to(x.dtype)
+            return torch.cat([part.mean(dim=3, dtype=accumulator) for part in segments.split(some, dim=2)], dim=2)
+        return LandmarkSums.of_segments(x, num_landmarks, 0, length).means()
     mask = mask.bool()
     rank = mask.cumsum(dim=1) - 1
     # Masked tokens fall into one segment more, which is dropped.
@@ -105,7 +111,7 @@ def segment_means(x: Tensor, num_landmarks: int, mask: Tensor | None = None) -> 
     rows = x.masked_fill(~mask[:, None, :, None], 0.0).to(accumulator)
     sums = rows.new_zeros(batch, heads, num_landmarks + 1, width)
     sums = sums.scatter_add(2, segment[:, None, :, None].expand_as(rows), rows)[:, :, :num_landmarks]
-    return LandmarkSums(sums, counts).means().to(x.dtype)
+    return LandmarkSums(sums, counts).means()
 
 
 def _divides(num_landmarks: int, length: int) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nysformer.ops.landmark_state import LandmarkState, softmax_scores
-from nysformer.ops.spec import NystromSpec
+from nysformer.ops.spec import LandmarkKind, NystromSpec
 from nysformer.ops.tracing import check_traceable
 
 __all__ = ["attention_factors", "attention_map", "attention_rows", "map_factors", "map_rows"]
@@ -21,6 +21,8 @@ def attention_factors(
     key: Tensor,
     *,
     num_landmarks: int,
+    landmarks: LandmarkKind = "segments",
+    landmark_steps: int = 2,
     scale: float | None = None,
     pinv_iterations: int = 6,
     per_head_start: bool = False,
@@ -30,7 +32,7 @@ def attention_factors(
     Args:
         query: (B, H, N, D), N > M.
         key: (B, H, S, D), S > M.
-        num_landmarks, scale, pinv_iterations, per_head_start: as in `nystrom_attention`.
+        num_landmarks, landmarks, landmark_steps, scale, pinv_iterations, per_head_start: as in `nystrom_attention`.
 
     Returns:
         F (B, H, N, M), Z (B, H, M, M), B (B, H, M, S), in float32 at least.
@@ -47,7 +49,12 @@ def attention_factors(
         query,
         key,
         NystromSpec(
-            num_landmarks=num_landmarks, scale=scale, pinv_iterations=pinv_iterations, per_head_start=per_head_start
+            num_landmarks=num_landmarks,
+            landmarks=landmarks,
+            landmark_steps=landmark_steps,
+            scale=scale,
+            pinv_iterations=pinv_iterations,
+            per_head_start=per_head_start,
         ),
     )
 
@@ -70,6 +77,8 @@ def attention_rows(
     rows: Sequence[int] | Tensor,
     *,
     num_landmarks: int | None,
+    landmarks: LandmarkKind = "segments",
+    landmark_steps: int = 2,
     scale: float | None = None,
     pinv_iterations: int = 6,
     per_head_start: bool = False,
@@ -82,7 +91,8 @@ def attention_rows(
         key: (B, H, S, D).
         rows: R positions, 0 .. N - 1.
         num_landmarks: M; None for softmax attention.
-        scale, pinv_iterations, per_head_start, softmax_max_length: as in `nystrom_attention`.
+        landmarks, landmark_steps, scale, pinv_iterations, per_head_start, softmax_max_length: as in
+            `nystrom_attention`.
 
     Returns:
         (B, H, R, S), float32 at least: those rows of `attention_map`. Rows of a Nyström map sum to about 1 and may
@@ -98,6 +108,8 @@ def attention_rows(
         return _exact_rows(query, key, rows, scale)
     spec = NystromSpec(
         num_landmarks=num_landmarks,
+        landmarks=landmarks,
+        landmark_steps=landmark_steps,
         scale=scale,
         pinv_iterations=pinv_iterations,
         per_head_start=per_head_start,
@@ -122,6 +134,8 @@ def attention_map(
     key: Tensor,
     *,
     num_landmarks: int | None,
+    landmarks: LandmarkKind = "segments",
+    landmark_steps: int = 2,
     scale: float | None = None,
     pinv_iterations: int = 6,
     per_head_start: bool = False,
@@ -132,7 +146,8 @@ def attention_map(
     Args:
         query: (B, H, N, D).
         key: (B, H, S, D).
-        num_landmarks, scale, pinv_iterations, per_head_start, softmax_max_length: as in `attention_rows`.
+        num_landmarks, landmarks, landmark_steps, scale, pinv_iterations, per_head_start, softmax_max_length: as in
+            `attention_rows`.
 
     Returns:
         (B, H, N, S), float32 at least.
@@ -147,6 +162,8 @@ def attention_map(
         key,
         range(query.shape[2]),
         num_landmarks=num_landmarks,
+        landmarks=landmarks,
+        landmark_steps=landmark_steps,
         scale=scale,
         pinv_iterations=pinv_iterations,
         per_head_start=per_head_start,

@@ -4,10 +4,12 @@ Every fast form is tested against this file, forward and (by autograd) backward.
 D head width, M landmarks, k kernel size.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-__all__ = ["attention", "attention_map", "convolution", "iterative_inverse", "landmarks"]
+__all__ = ["attention", "attention_map", "cluster_centres", "convolution", "iterative_inverse", "segment_means"]
 
 
 def attention(
@@ -16,6 +18,8 @@ def attention(
     value: Tensor,
     *,
     num_landmarks: int | None,
+    landmarks: Literal["segments", "clusters"] = "segments",
+    landmark_steps: int = 2,
     scale: float | None = None,
     pinv_iterations: int = 6,
     per_head_start: bool = False,
@@ -32,6 +36,8 @@ def attention(
         query,
         key,
         num_landmarks=num_landmarks,
+        landmarks=landmarks,
+        landmark_steps=landmark_steps,
         scale=scale,
         pinv_iterations=pinv_iterations,
         per_head_start=per_head_start,
@@ -51,6 +57,8 @@ def attention_map(
     key: Tensor,
     *,
     num_landmarks: int | None,
+    landmarks: Literal["segments", "clusters"] = "segments",
+    landmark_steps: int = 2,
     scale: float | None = None,
     pinv_iterations: int = 6,
     per_head_start: bool = False,
@@ -62,8 +70,9 @@ def attention_map(
     heads = range(query.shape[1])
     if num_landmarks is None or min(len(query), len(key)) <= max(num_landmarks, softmax_max_length):
         return torch.stack([torch.softmax(scale * query[:, h] @ key[:, h].T, dim=-1) for h in heads])
-    query_landmarks = [landmarks(query[:, h], num_landmarks) for h in heads]
-    key_landmarks = [landmarks(key[:, h], num_landmarks) for h in heads]
+    steps = landmark_steps if landmarks == "clusters" else 0
+    query_landmarks = [cluster_centres(query[:, h], segment_means(query[:, h], num_landmarks), steps) for h in heads]
+    key_landmarks = [cluster_centres(key[:, h], segment_means(key[:, h], num_landmarks), steps) for h in heads]
     second = [torch.softmax(scale * query_landmarks[h] @ key_landmarks[h].T, dim=-1) for h in heads]
     largest = [kernel.sum(dim=0).max() for kernel in second]
     starts = largest if per_head_start else [torch.stack(largest).max()] * len(heads)
@@ -75,10 +84,27 @@ def attention_map(
     return torch.stack(maps)
 
 
-def landmarks(x: Tensor, num_landmarks: int) -> Tensor:
+def segment_means(x: Tensor, num_landmarks: int) -> Tensor:
     """(N, D) to (M, D): the mean of tokens floor(j N / M) .. floor((j + 1) N / M) - 1 for each j."""
     n, m = len(x), num_landmarks
     return torch.stack([x[j * n // m : (j + 1) * n // m].mean(dim=0) for j in range(m)])
+
+
+def cluster_centres(x: Tensor, centres: Tensor, steps: int) -> Tensor:
+    """(N, D) and first centres (M, D) to the centres after so many Lloyd steps, (M, D).
+
+    Each step assigns every token to its nearest centre, the lowest of several, and moves each centre that has tokens to
+    their mean. Assignments carry no gradient, means do.
+    """
+    for _ in range(steps):
+        distances = (x[:, None] - centres[None]).square().sum(dim=-1)
+        nearest = [int(row.argmin()) for row in distances.detach()]
+        moved = []
+        for j in range(len(centres)):
+            own = [i for i in range(len(x)) if nearest[i] == j]
+            moved.append(x[own].mean(dim=0) if own else centres[j])
+        centres = torch.stack(moved)
+    return centres
 
 
 def iterative_inverse(kernel: Tensor, start: Tensor, iterations: int) -> Tensor:

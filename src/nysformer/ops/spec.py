@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from nysformer.errors import NysformerError
 from nysformer.ops.pinv import MAX_PINV_ITERATIONS
 
-__all__ = ["NystromSpec"]
+__all__ = ["LANDMARK_KINDS", "MAX_LANDMARK_STEPS", "LandmarkKind", "NystromSpec"]
+
+LandmarkKind = Literal["segments", "clusters"]
+LANDMARK_KINDS: tuple[LandmarkKind, ...] = get_args(LandmarkKind)
+
+# More than 3 steps were never measured to pay; the bound catches mistakes.
+MAX_LANDMARK_STEPS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +23,9 @@ class NystromSpec:
 
     Attributes:
         num_landmarks: M per head, at least 1.
+        landmarks: "segments" for the means of consecutive segments, the published choice; "clusters" for the centres
+            of clusters of queries, and of keys, found by k-means steps from there.
+        landmark_steps: those steps, 1 to 16; of no effect with "segments".
         scale: of the scores; None for 1 / sqrt(head width).
         pinv_iterations: steps of the inverse, 1 to 12, see `iterative_pinv`.
         per_head_start: where the inverse starts, see `iterative_pinv`.
@@ -31,6 +41,8 @@ class NystromSpec:
     """
 
     num_landmarks: int
+    landmarks: LandmarkKind = "segments"
+    landmark_steps: int = 2
     scale: float | None = None
     pinv_iterations: int = 6
     per_head_start: bool = False
@@ -39,6 +51,10 @@ class NystromSpec:
     def __post_init__(self) -> None:
         if self.num_landmarks < 1:
             raise NysformerError(f"num_landmarks is {self.num_landmarks}: at least 1 is needed")
+        if self.landmarks not in LANDMARK_KINDS:
+            raise NysformerError(f"landmarks is {self.landmarks!r}: choose 'segments' or 'clusters'")
+        if not 1 <= self.landmark_steps <= MAX_LANDMARK_STEPS:
+            raise NysformerError(f"landmark_steps is {self.landmark_steps}: choose 1 to {MAX_LANDMARK_STEPS}")
         if not 1 <= self.pinv_iterations <= MAX_PINV_ITERATIONS:
             raise NysformerError(f"pinv_iterations is {self.pinv_iterations}: choose 1 to {MAX_PINV_ITERATIONS}")
 
