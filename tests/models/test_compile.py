@@ -18,14 +18,15 @@ def inputs(masked: bool) -> dict[str, torch.Tensor]:
     return {**batch, "attention_mask": mask} if masked else batch
 
 
+@pytest.mark.parametrize("landmarks", ["segments", "clusters"])
 @pytest.mark.parametrize("mode", ["auto", "softmax"])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(
     "name", ["Model", "ForTokenClassification", "ForSequenceClassification", "ForQuestionAnswering"]
 )
-def test_compiled_equals_packed(make: Make, name: str, mode: str, masked: bool) -> None:
+def test_compiled_equals_packed(make: Make, name: str, mode: str, masked: bool, landmarks: str) -> None:
     torch.compiler.reset()
-    model = make(name, attention_mode=mode, softmax_max_length=12).double()
+    model = make(name, attention_mode=mode, softmax_max_length=12, landmarks=landmarks).double()
     compiled = torch.compile(model, fullgraph=True, backend="eager")
     batch = inputs(masked)
     ours, theirs = (m(output_hidden_states=True, **batch) for m in (compiled, model))
@@ -33,10 +34,10 @@ def test_compiled_equals_packed(make: Make, name: str, mode: str, masked: bool) 
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("mode", ["auto", "softmax"])
-def test_gradients_through_aot_autograd(make: Make, labelled: Make, mode: str) -> None:
+@pytest.mark.parametrize("landmarks", ["segments", "clusters"])
+def test_gradients_through_aot_autograd(make: Make, labelled: Make, landmarks: str) -> None:
     torch.compiler.reset()
-    model = make("ForTokenClassification", attention_mode=mode).double()
+    model = make("ForTokenClassification", landmarks=landmarks).double()
     batch = {**inputs(True), "labels": torch.randint(3, (3, 40))}
     results = []
     for run in (model, torch.compile(model, fullgraph=True, backend="aot_eager")):

@@ -143,6 +143,9 @@ UNKNOWN: list[tuple[dict[str, Any], str]] = [
     ({"pinv_iterations": 8}, "pinv_iterations"),
     ({"position_embedding_type": "none"}, "position_embedding_type"),
     ({"softmax_max_length": 64}, "softmax_max_length"),
+    ({"landmarks": "clusters", "landmark_steps": 3}, "landmarks"),
+    ({"landmarks": "clusters", "landmark_steps": 3}, "landmark_steps"),
+    ({"layer_overrides": {1: {"num_landmarks": 4}}}, "layer_overrides"),
 ]
 
 
@@ -166,8 +169,12 @@ def test_one_warning_names_everything(tiny: Make, tmp_path: Path, warned: Warned
 
 @pytest.mark.parametrize("mode", ["nystrom", "softmax"])
 def test_what_has_no_effect_is_not_named(tiny: Make, tmp_path: Path, warned: Warned, mode: str) -> None:
-    tiny(attention_mode=mode, softmax_max_length=64).save_pretrained(tmp_path)
+    tiny(attention_mode=mode, softmax_max_length=64, landmark_steps=3, layer_overrides={}).save_pretrained(tmp_path)
     assert not warned()
+    if mode == "softmax":
+        overrides = {0: {"num_landmarks": 4}}
+        tiny(attention_mode=mode, landmarks="clusters", layer_overrides=overrides).save_pretrained(tmp_path)
+        assert not warned()
 
 
 def test_json_and_back(tiny: Make, tmp_path: Path) -> None:
@@ -178,11 +185,15 @@ def test_json_and_back(tiny: Make, tmp_path: Path) -> None:
         conv_kernel_size=None,
         position_embedding_type="none",
         pruned_heads={1: [2, 0]},
+        landmarks="clusters",
+        landmark_steps=3,
+        layer_overrides={1: {"num_landmarks": 16, "landmarks": "segments"}, 0: {}},
         inv_coeff_init_option=True,
     )
     config.save_pretrained(tmp_path)
     again = NystromformerConfig.from_pretrained(tmp_path)
     assert again.pruned_heads == {1: [0, 2]}
+    assert again.layer_overrides == {1: {"num_landmarks": 16, "landmarks": "segments"}, 0: {}}
     assert {k: v for k, v in again.to_dict().items() if k != "_name_or_path"} == {
         k: v for k, v in config.to_dict().items() if k != "_name_or_path"
     }
@@ -199,6 +210,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"pinv_iterations": 0}, "pinv_iterations is 0"),
     ({"pinv_iterations": 13}, "pinv_iterations is 13"),
     ({"softmax_max_length": -1}, "softmax_max_length is -1"),
+    ({"landmark_steps": 0}, "landmark_steps is 0: choose a whole number from 1 to 16"),
+    ({"layer_overrides": {2: {}}}, "layer_overrides names layer 2: this model has layers 0 to 1"),
+    ({"layer_overrides": {0: {"hidden_size": 64}}}, "layer 0: 'hidden_size' cannot differ by layer: choose among num_"),
+    ({"layer_overrides": {0: {"num_landmarks": 0}}}, "layer 0: num_landmarks is 0: choose"),
+    ({"layer_overrides": {0: {"pinv_iterations": True}}}, "layer 0: pinv_iterations is True: choose"),
+    ({"layer_overrides": {1: {"landmarks": "means"}}}, "layer 1: landmarks is 'means': choose segments or clusters"),
     ({"hidden_act": "gelu_fresh"}, "hidden_act 'gelu_fresh' is not known"),
     ({"pruned_heads": {2: [0]}}, "pruned_heads names layer 2"),
     ({"pruned_heads": {0: [4]}}, "pruned_heads names layer 0"),
@@ -215,3 +232,27 @@ def test_what_no_model_can_be_built_from(
     with pytest.raises(NysformerError, match=message) as caught:
         make(name, **option)
     assert "\n" not in str(caught.value)
+
+
+def test_layers_have_their_own_landmarks(make: Make) -> None:
+    overrides = {1: {"num_landmarks": 4, "landmarks": "clusters", "landmark_steps": 1, "pinv_iterations": 8}}
+    model = make("Model", layer_overrides=overrides | {0: {"softmax_max_length": 20}})
+    first, second = (layer.attention.self.spec for layer in model.encoder.layer)
+    assert (first.num_landmarks, first.landmarks, first.exact_length) == (8, "segments", 20)
+    assert (second.num_landmarks, second.landmarks, second.exact_length) == (4, "clusters", 4)
+    assert (second.landmark_steps, second.pinv_iterations) == (1, 8)
+    assert model.config.exact_length == 4
+    nystrom = make("Model", attention_mode="nystrom", layer_overrides={0: {"softmax_max_length": 20}})
+    assert nystrom.encoder.layer[0].attention.self.spec.exact_length == 8, "nystrom ignores softmax_max_length"
+    softmax = make("Model", attention_mode="softmax", layer_overrides=overrides)
+    assert all(layer.attention.self.spec is None for layer in softmax.encoder.layer)
+    assert softmax.config.exact_length is None
+
+
+def test_clusters_in_a_model_are_clusters(make: Make) -> None:
+    segments, clusters = make("Model").double(), make("Model", landmarks="clusters").double()
+    short, long = torch.randint(2, 99, (1, 8)), torch.randint(2, 99, (1, 100))
+    assert torch.equal(segments(short)[0], clusters(short)[0])
+    assert not torch.allclose(segments(long)[0], clusters(long)[0], atol=1e-3)
+    one = make("Model", layer_overrides={0: {"landmarks": "clusters"}, 1: {"landmarks": "clusters"}}).double()
+    assert torch.equal(one(long)[0], clusters(long)[0])

@@ -20,6 +20,8 @@ MODES: list[dict[str, Any]] = [
     {"attention_mode": "nystrom"},
     {"attention_mode": "auto", "softmax_max_length": 100},
     {"attention_mode": "nystrom", "pruned_heads": {0: [1, 2]}},
+    {"landmarks": "clusters", "landmark_steps": 3},
+    {"layer_overrides": {1: {"num_landmarks": 16, "softmax_max_length": 100}}},
 ]
 
 
@@ -69,12 +71,14 @@ def test_the_convolution_counts(tiny: Make) -> None:
     assert with_it - without == 2 * 2 * 200 * 32 * 5  # layers, a product and a sum, tokens, channels, taps
 
 
-@pytest.mark.parametrize("mode", ["softmax", "nystrom"])
+@pytest.mark.parametrize(
+    "options", [{"attention_mode": "softmax"}, {"attention_mode": "nystrom"}, {"landmarks": "clusters"}], ids=str
+)
 @torch.no_grad()
-def test_memory_is_of_that_size(make: Make, mode: str) -> None:
-    sizes = {"hidden_size": 64, "intermediate_size": 256, "num_landmarks": 32, "max_position_embeddings": 4096}
-    model = make("Model", attention_mode=mode, **sizes)
-    for tokens in (1024, 4096):
+def test_memory_is_of_that_size(make: Make, options: dict[str, Any]) -> None:
+    sizes = {"hidden_size": 64, "intermediate_size": 256, "num_landmarks": 32, "max_position_embeddings": 10_000}
+    model = make("Model", **options, **sizes)
+    for tokens in (1024, 4096, 10_000):
         with Live() as live:
             model(torch.randint(2, 99, (1, tokens)))
         assert 0.6 < document_cost(model.config, tokens).memory / live.most < 1.7
@@ -87,3 +91,12 @@ def test_landmarks_are_linear_and_softmax_is_not(tiny: Make) -> None:
         ratio = longer.flops / shorter.flops
         assert ratio > growth if mode == "softmax" else ratio < growth
         assert shorter.attention == ("softmax" if mode == "softmax" else "landmarks")
+
+
+def test_layers_that_differ(tiny: Make) -> None:
+    config = tiny(layer_overrides={1: {"softmax_max_length": 100}})
+    assert [document_cost(config, tokens).attention for tokens in (8, 100, 101)] == [
+        "softmax",
+        "landmarks and softmax",
+        "landmarks",
+    ]

@@ -11,7 +11,7 @@ from transformers.utils import logging
 from nysformer.errors import NysformerError
 from nysformer.models.labels import inverse_labels
 from nysformer.models.no_convolution import MARK
-from nysformer.models.settings import check_file_values, check_values, one_line, read_json
+from nysformer.models.settings import OVERRIDABLE, check_file_values, check_values, one_line, read_json
 from nysformer.ops import NystromSpec
 
 __all__ = ["AttentionMode", "NystromformerConfig", "unusable"]
@@ -37,6 +37,9 @@ class NystromformerConfig(PreTrainedConfig):
             largest multiple of `num_landmarks` up to `max_position_embeddings`, never `num_landmarks` itself, so that
             a fresh configuration is linear.
         num_landmarks: landmarks a head.
+        landmarks: "segments" for the means of consecutive segments, as published; "clusters" for centres of clusters of
+            the queries and of the keys, which approximate better and cost little more, see `ops.nystrom_attention`.
+        landmark_steps: k-means steps that find the clusters, 1 to 16.
         conv_kernel_size: odd; None for no convolution.
         inv_coeff_init_option: start the inverse at each head's own largest column sum.
         attention_mode: "auto" (softmax for documents of at most max(num_landmarks, softmax_max_length) tokens,
@@ -46,6 +49,8 @@ class NystromformerConfig(PreTrainedConfig):
         pinv_iterations: steps of the iterative inverse, 1 to 12; more is not better, see `ops.iterative_pinv`.
         position_embedding_type: "absolute", or "none" for no positions at all.
         pruned_heads: {layer: [heads]} that are gone; kept by `prune_heads`.
+        layer_overrides: {layer: {name: value}}, in which that layer differs: num_landmarks, landmarks, landmark_steps,
+            softmax_max_length, pinv_iterations.
 
     Example:
         >>> config = NystromformerConfig(num_landmarks=32)
@@ -80,14 +85,19 @@ class NystromformerConfig(PreTrainedConfig):
     tie_word_embeddings: bool = True
     attention_mode: Literal["auto", "nystrom", "softmax"] | None = None
     softmax_max_length: int = 0
+    landmarks: Literal["segments", "clusters"] = "segments"
+    landmark_steps: int = 2
     pinv_iterations: int = 6
     position_embedding_type: Literal["absolute", "none"] = "absolute"
     pruned_heads: dict[Any, list[int]] | None = None
+    layer_overrides: dict[Any, dict[str, Any]] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
         if self.pruned_heads is not None:  # JSON has string keys
             self.pruned_heads = {int(layer): sorted(heads) for layer, heads in self.pruned_heads.items()}
+        if self.layer_overrides is not None:
+            self.layer_overrides = {int(layer): dict(values) for layer, values in self.layer_overrides.items()}
         if getattr(self, MARK, False) is True and self.conv_kernel_size == 1:
             self.conv_kernel_size = None
         self._settle_labels()
@@ -179,23 +189,27 @@ class NystromformerConfig(PreTrainedConfig):
             return self.segment_means_seq_len
         return max(2, self.max_position_embeddings // self.num_landmarks) * self.num_landmarks
 
-    def nystrom_spec(self) -> NystromSpec | None:
-        """How the layers of a model built from the present values attend; None for softmax attention at every length.
+    def nystrom_spec(self, layer: int = 0) -> NystromSpec | None:
+        """How that layer of a model built from the present values attends; None for softmax at every length.
 
         Example:
-            >>> config = NystromformerConfig(num_landmarks=32, attention_mode="auto", softmax_max_length=512)
-            >>> config.nystrom_spec().exact_length
-            512
+            >>> config = NystromformerConfig(attention_mode="auto", layer_overrides={1: {"num_landmarks": 128}})
+            >>> [config.nystrom_spec(layer).num_landmarks for layer in range(3)]
+            [64, 128, 64]
         """
         mode = self.resolved_attention_mode
         if mode == "softmax":
             return None
-        return NystromSpec(
-            num_landmarks=self.num_landmarks,
-            pinv_iterations=self.pinv_iterations,
-            per_head_start=self.inv_coeff_init_option,
-            softmax_max_length=self.softmax_max_length if mode == "auto" else 0,
-        )
+        values = {name: getattr(self, name) for name in OVERRIDABLE} | (self.layer_overrides or {}).get(layer, {})
+        if mode == "nystrom":
+            values["softmax_max_length"] = 0
+        return NystromSpec(per_head_start=self.inv_coeff_init_option, **values)
+
+    @property
+    def exact_length(self) -> int | None:
+        """Tokens up to which every layer runs softmax attention; None for any number."""
+        specs = (self.nystrom_spec(layer) for layer in range(self.num_hidden_layers))
+        return min((spec.exact_length for spec in specs if spec is not None), default=None)
 
     def heads_left(self, layer: int) -> list[int]:
         """The heads of that layer that are not pruned, by their original numbers."""
@@ -229,15 +243,18 @@ class NystromformerConfig(PreTrainedConfig):
         super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
 
     def _unknown_to_transformers(self) -> list[str]:
+        mode = self.resolved_attention_mode
         features = {
             "conv_kernel_size=None (written as a kernel of zeros)": self.conv_kernel_size is None,
             "pruned_heads": bool(self.pruned_heads),
             "inv_coeff_init_option=True": self.inv_coeff_init_option,
             f"pinv_iterations={self.pinv_iterations}": self.pinv_iterations != 6,
             "position_embedding_type='none'": self.position_embedding_type == "none",
-            f"softmax_max_length={self.softmax_max_length}": (
-                self.resolved_attention_mode == "auto" and self.softmax_max_length > 0
+            f"softmax_max_length={self.softmax_max_length}": mode == "auto" and self.softmax_max_length > 0,
+            f"landmarks='clusters' with landmark_steps={self.landmark_steps}": (
+                mode != "softmax" and self.landmarks == "clusters"
             ),
+            "layer_overrides": mode != "softmax" and any((self.layer_overrides or {}).values()),
         }
         return [name for name, used in features.items() if used]
 

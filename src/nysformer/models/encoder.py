@@ -44,7 +44,7 @@ class NystromformerLayer(GradientCheckpointingLayer, EncoderLayer):
 
     Args:
         config: the model's.
-        layer: its number, for the heads pruned there.
+        layer: its number, for the heads pruned there and the settings that it overrides.
 
     Example:
         >>> import torch
@@ -61,7 +61,7 @@ class NystromformerLayer(GradientCheckpointingLayer, EncoderLayer):
             config.hidden_size,
             num_heads,
             head_size,
-            config.nystrom_spec(),
+            config.nystrom_spec(layer),
             conv_kernel_size=config.conv_kernel_size,
             dropout=config.attention_probs_dropout_prob,
             implementation=attention_implementation(config._attn_implementation),

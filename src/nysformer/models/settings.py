@@ -14,12 +14,12 @@ from transformers.activations import ACT2FN
 
 from nysformer.errors import NysformerError
 from nysformer.models.labels import MAX_LABELS, check_labels
-from nysformer.ops import MAX_PINV_ITERATIONS
+from nysformer.ops import LANDMARK_KINDS, MAX_LANDMARK_STEPS, MAX_PINV_ITERATIONS
 
 if TYPE_CHECKING:
     from nysformer.models.configuration import NystromformerConfig
 
-__all__ = ["check_file_values", "check_values", "one_line", "read_json"]
+__all__ = ["OVERRIDABLE", "check_file_values", "check_values", "one_line", "read_json"]
 
 # A configuration is a few kilobytes; one with a million labels has some tens of megabytes.
 MAX_BYTES = 256 * 2**20
@@ -37,8 +37,11 @@ _COUNTS: dict[str, tuple[int, int]] = {
     "segment_means_seq_len": (1, _MOST),
     "softmax_max_length": (0, _MOST),
     "chunk_size_feed_forward": (0, _MOST),
+    "landmark_steps": (1, MAX_LANDMARK_STEPS),
     "pinv_iterations": (1, MAX_PINV_ITERATIONS),
 }
+# What a layer may have otherwise than the model, in `layer_overrides`.
+OVERRIDABLE = ("num_landmarks", "landmarks", "landmark_steps", "softmax_max_length", "pinv_iterations")
 _MAY_BE_NONE = {"segment_means_seq_len"}
 _SHARES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 _PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
@@ -115,6 +118,16 @@ def check_file_values(values: Mapping[str, Any], kind: type) -> None:
         and all(isinstance(each, list) and all(type(head) is int for head in each) for each in heads.values())
     ):
         raise NysformerError(f'pruned_heads is {_short(heads)}: it maps layers to heads, such as {{"0": [1, 3]}}')
+    layers = values.get("layer_overrides")
+    if layers is not None and not (
+        isinstance(layers, Mapping)
+        and all(str(layer).isdecimal() for layer in layers)
+        and all(isinstance(each, Mapping) for each in layers.values())
+    ):
+        raise NysformerError(
+            f"layer_overrides is {_short(layers)}: it maps layers to settings, such as "
+            '{"0": {"num_landmarks": 128}}'
+        )
 
 
 def check_values(config: NystromformerConfig) -> None:
@@ -130,12 +143,13 @@ def check_values(config: NystromformerConfig) -> None:
             "is_decoder / add_cross_attention: a Nyströmformer has no causal form, its segment means see the "
             "future; set both to False"
         )
-    for name, (low, high) in _COUNTS.items():
+    for name, (low, _) in _COUNTS.items():
         value = getattr(config, name, low)
         if value is None and name in _MAY_BE_NONE:
             continue
-        if type(value) is not int or not low <= value <= high:
-            raise NysformerError(f"{name} is {_short(value)}: choose a whole number from {low} to {high:,}")
+        _check_count(name, value, name)
+    _check_landmarks(config.landmarks, "landmarks")
+    _check_overrides(config)
     for name in _SHARES:
         share = getattr(config, name)
         if not _is_number(share) or not 0 <= share <= 1:
@@ -183,6 +197,36 @@ def check_values(config: NystromformerConfig) -> None:
             raise NysformerError(f"pruned_heads names layer {layer}, heads {heads}, which this model does not have")
         if not config.heads_left(layer):
             raise NysformerError(f"pruned_heads leaves layer {layer} without a head: keep at least one")
+
+
+def _check_overrides(config: NystromformerConfig) -> None:
+    for layer, values in (config.layer_overrides or {}).items():
+        if not 0 <= layer < config.num_hidden_layers:
+            raise NysformerError(
+                f"layer_overrides names layer {layer}: this model has layers 0 to {config.num_hidden_layers - 1}"
+            )
+        for name, value in values.items():
+            place = f"layer_overrides, layer {layer}: {name}"
+            if name not in OVERRIDABLE:
+                raise NysformerError(
+                    f"layer_overrides, layer {layer}: {_short(name)} cannot differ by layer: choose among "
+                    f"{', '.join(OVERRIDABLE)}"
+                )
+            if name == "landmarks":
+                _check_landmarks(value, place)
+            else:
+                _check_count(name, value, place)
+
+
+def _check_count(name: str, value: Any, place: str) -> None:
+    low, high = _COUNTS[name]
+    if type(value) is not int or not low <= value <= high:
+        raise NysformerError(f"{place} is {_short(value)}: choose a whole number from {low} to {high:,}")
+
+
+def _check_landmarks(value: Any, place: str) -> None:
+    if value not in LANDMARK_KINDS:
+        raise NysformerError(f"{place} is {_short(value)}: choose {' or '.join(LANDMARK_KINDS)}")
 
 
 def _check_dtype(name: str, value: Any) -> None:
