@@ -112,6 +112,17 @@ def test_torch_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check_numbers(folder, exported, "ForSequenceClassification")
 
 
+@pytest.mark.parametrize("format", ["onnx", "torch-export"])
+def test_clusters(tmp_path: Path, format: module.Format, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = save(tmp_path / "model", landmarks="clusters", softmax_max_length=20, initializer_range=0.1)
+    exported = export(folder, tmp_path / "out", format=format)
+    assert exported.difference is not None
+    assert exported.difference <= module.CLUSTER_TOLERANCE
+    monkeypatch.setattr(module, "CLUSTER_TOLERANCE", -1.0)
+    with pytest.raises(NysformerError, match="at 63 tokens, past -1"):
+        export(folder, tmp_path / "again", format=format)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("format", ["onnx", "torch-export"])
 @pytest.mark.parametrize("mode", ["auto", "softmax"])

@@ -22,6 +22,7 @@ def test_a_classifier(tmp_path: Path) -> None:
     assert found.parameters["token embeddings"] == 56 * 32
     assert (found.dtype, found.attention_mode, found.exact_length) == ("F32", "auto", 8)
     assert (found.num_landmarks, found.conv_kernel_size, found.positions) == (8, 5, 256)
+    assert (found.landmarks, found.landmark_steps, found.layer_overrides) == ("segments", 2, {})
     assert tuple(cost.tokens for cost in found.costs) == LENGTHS
     assert dict(found.files)["model.safetensors"] == (tmp_path / "model.safetensors").stat().st_size
     assert found.warnings == ("no model card (README.md) in the folder",)
@@ -40,6 +41,14 @@ def test_what_is_unusual_is_said(tmp_path: Path, options: dict[str, Any], words:
     assert (words is None and len(found.warnings) == 1) or any(str(words) in line for line in found.warnings)
     assert (found.exact_length is None) == ("segment_means_seq_len" in options)
     assert (found.positions is None) == (words is None)
+
+
+def test_clusters_and_layers_that_differ(tmp_path: Path) -> None:
+    overrides = {1: {"num_landmarks": 16}, 0: {}}
+    found = inspect(save_classifier(tmp_path, landmarks="clusters", landmark_steps=3, layer_overrides=overrides))
+    assert (found.landmarks, found.landmark_steps) == ("clusters", 3)
+    assert found.layer_overrides == {1: {"num_landmarks": 16}}
+    assert found.exact_length == 8
 
 
 def test_tied_weights_count_once(tmp_path: Path) -> None:

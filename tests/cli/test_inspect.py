@@ -23,6 +23,18 @@ def test_table(
     assert ("warning: this checkpoint runs softmax attention" in out) == softmax
 
 
+def test_landmarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    overrides = {1: {"num_landmarks": 16, "landmark_steps": 1}}
+    folder = save_classifier(tmp_path, landmarks="clusters", landmark_steps=3, layer_overrides=overrides)
+    capfd.readouterr()
+    monkeypatch.setattr(sys, "argv", ["nysformer", "inspect", str(folder)])
+    with pytest.raises(SystemExit):
+        main()
+    out, _ = capfd.readouterr()
+    assert "8 landmarks a head (clusters, 3 steps) beyond" in out
+    assert "layer 1: landmark_steps 1, num_landmarks 16" in out
+
+
 def test_wrong_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["nysformer", "inspect", str(tmp_path)])
     with pytest.raises(SystemExit) as exit:

@@ -64,7 +64,8 @@ FLAGS = {
     "index": "output",
     "search": "model index top per json dtype device",
     "demo": "minutes output seed",
-    "convert": "max-length landmarks softmax-max-length conv-kernel num-heads tokenizer allow-pickle",
+    "convert": "max-length landmarks landmark-kind landmark-steps softmax-max-length conv-kernel num-heads tokenizer "
+    "allow-pickle",
     "export": "format token-types",
     "inspect": "",
 }

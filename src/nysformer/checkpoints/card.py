@@ -73,18 +73,20 @@ def write_card(
 
 
 def _reach(config: NystromformerConfig) -> list[str]:
-    mode = config.resolved_attention_mode
     if config.position_embedding_type == "absolute":
         reach = [f"Documents of at most {config.max_position_embeddings:,} tokens."]
     else:
         reach = ["Documents of any length: the model has no positions."]
-    if mode == "softmax":
+    exact = config.exact_length
+    if exact is None:
         return [*reach, "Softmax attention at every length: cost grows with its square."]
-    exact = max(config.num_landmarks, config.softmax_max_length if mode == "auto" else 0)
+    kind = "segments" if config.landmarks == "segments" else f"clusters, {config.landmark_steps} steps"
+    overridden = sorted(layer for layer, values in (config.layer_overrides or {}).items() if values)
+    layers = f" Layers {', '.join(map(str, overridden))} differ, see `layer_overrides`." if overridden else ""
     return [
         *reach,
         f"Attention is softmax up to {exact:,} tokens, and approximated through {config.num_landmarks:,} landmarks "
-        "a head beyond: the longer the document, the coarser.",
+        f"a head ({kind}) beyond: the longer the document, the coarser.{layers}",
         "An encoder: it reads and does not write.",
     ]
 

@@ -23,7 +23,7 @@ from nysformer.checkpoints.load import has_tokenizer, load_model, load_tokenizer
 from nysformer.checkpoints.options import Format
 from nysformer.errors import NysformerError
 from nysformer.files.folders import check_new_folder, new_folder
-from nysformer.models import NystromformerForMultipleChoice, NystromformerPreTrainedModel
+from nysformer.models import NystromformerConfig, NystromformerForMultipleChoice, NystromformerPreTrainedModel
 from nysformer.options import Flag
 
 __all__ = ["Exported", "export", "trace"]
@@ -31,6 +31,9 @@ __all__ = ["Exported", "export", "trace"]
 FILES: dict[Format, str] = {"onnx": "model.onnx", "torch-export": "model.pt2"}
 # What is written has to give the model's numbers to here, relative to the largest where that is above 1.
 TOLERANCE = 1e-4
+# The same past where landmarks are clusters: a token midway between two centres goes to either of them by the last
+# digit of a sum, and all numbers of the document move a little. On MiniLM that was .01 at 2,000 tokens.
+CLUSTER_TOLERANCE = 0.05
 # Lengths the check runs at, as far as the model reads; none of them is traced.
 CHECKED_LENGTHS = (7, 63, 1_000)
 _TRACED = (2, 40)
@@ -113,16 +116,19 @@ def export(source: str | Path, output: str | Path, *, format: Format, token_type
             path.write_bytes(whole.getbuffer())
             run = torch.export.load(path).module()
         lengths = tuple(sorted({min(length, model.config.max_position_embeddings) for length in CHECKED_LENGTHS}))
-        difference = None if run is None else _compare(model, run, inputs, lengths)
-        if difference is not None and not difference <= TOLERANCE:
-            raise NysformerError(
-                f"{source}: the {format} program differs from the model by {difference:.1g}, past {TOLERANCE:.0g}; "
-                "nothing is written: please report it with the versions of torch and onnx"
-            )
+        differences = {} if run is None else {length: _compare(model, run, inputs, length) for length in lengths}
+        for length, difference in differences.items():
+            tolerance = CLUSTER_TOLERANCE if _clusters(model.config, length) else TOLERANCE
+            if not difference <= tolerance:
+                raise NysformerError(
+                    f"{source}: the {format} program differs from the model by {difference:.1g} at {length} tokens, "
+                    f"past {tolerance:.0g}; nothing is written: please report it with the versions of torch and onnx"
+                )
         model.config.to_json_file(folder / "config.json")
         if has_tokenizer(source):
             load_tokenizer(source).save_pretrained(folder)
-    return Exported(Path(output) / FILES[format], inputs, outputs, difference, lengths)
+    largest = max(differences.values(), default=None)
+    return Exported(Path(output) / FILES[format], inputs, outputs, largest, lengths)
 
 
 def trace(model: NystromformerPreTrainedModel, inputs: tuple[str, ...]) -> ExportedProgram:
@@ -161,20 +167,25 @@ def _sample(model: NystromformerPreTrainedModel, inputs: tuple[str, ...], batch:
     return {name: tensors[name] for name in inputs}
 
 
+def _clusters(config: NystromformerConfig, length: int) -> bool:
+    """Whether a layer reads a document of that length through clusters."""
+    specs = (config.nystrom_spec(layer) for layer in range(config.num_hidden_layers))
+    return any(spec is not None and spec.landmarks == "clusters" and not spec.is_exact(length) for spec in specs)
+
+
 def _compare(
-    model: NystromformerPreTrainedModel, run: Callable[..., Any], inputs: tuple[str, ...], lengths: tuple[int, ...]
+    model: NystromformerPreTrainedModel, run: Callable[..., Any], inputs: tuple[str, ...], length: int
 ) -> float:
-    """The largest difference at those lengths, alone and padded, relative to numbers above 1; NaN is infinite."""
+    """The largest difference at that length, alone and padded, relative to numbers above 1; NaN is infinite."""
     worst = 0.0
-    for length in lengths:
-        for batch in (1, 2):
-            sample = _sample(model, inputs, batch, length)
-            with torch.no_grad():
-                expected, given = Program(model)(**sample), run(**sample)
-            for name, truth in expected.items():
-                real = truth > torch.finfo(truth.dtype).min  # what answers are never found at
-                difference = (given[name] - truth)[real].abs().max() / truth[real].abs().max().clamp(min=1.0)
-                worst = max(worst, float(difference.nan_to_num(nan=float("inf"))))
+    for batch in (1, 2):
+        sample = _sample(model, inputs, batch, length)
+        with torch.no_grad():
+            expected, given = Program(model)(**sample), run(**sample)
+        for name, truth in expected.items():
+            real = truth > torch.finfo(truth.dtype).min  # what answers are never found at
+            difference = (given[name] - truth)[real].abs().max() / truth[real].abs().max().clamp(min=1.0)
+            worst = max(worst, float(difference.nan_to_num(nan=float("inf"))))
     return worst
 
 

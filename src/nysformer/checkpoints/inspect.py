@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,6 +18,7 @@ from nysformer.checkpoints.load import TOKENIZERS, check_model
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig
 from nysformer.models.cost import Cost, document_cost
+from nysformer.ops import LandmarkKind
 
 __all__ = ["LENGTHS", "Inspection", "inspect"]
 
@@ -41,8 +44,8 @@ class Inspection:
         parameters: their number by part, tied ones counted once.
         dtype: of the weights in the file; None where they are pickled.
         attention_mode: "auto", "nystrom" or "softmax", as the model will run.
-        exact_length: tokens up to which attention is softmax; None for any number.
-        num_landmarks, conv_kernel_size: as configured.
+        exact_length: tokens up to which attention is softmax in every layer; None for any number.
+        num_landmarks, landmarks, landmark_steps, layer_overrides, conv_kernel_size: as configured.
         positions: tokens a document may have; None where the model has no positions.
         costs: of one document, at `LENGTHS`.
         files: name and size in bytes.
@@ -55,6 +58,9 @@ class Inspection:
     attention_mode: str
     exact_length: int | None
     num_landmarks: int
+    landmarks: LandmarkKind
+    landmark_steps: int
+    layer_overrides: Mapping[int, Mapping[str, Any]]
     conv_kernel_size: int | None
     positions: int | None
     costs: tuple[Cost, ...]
@@ -83,21 +89,22 @@ def inspect(folder: str | Path) -> Inspection:
     check_shapes(folder, config, kind, stored_shapes(folder))
     with torch.device("meta"):
         model = kind(config)
-    mode = config.resolved_attention_mode
-    softmax_until = max(config.num_landmarks, config.softmax_max_length if mode == "auto" else 0)
     positions = config.max_position_embeddings if config.position_embedding_type == "absolute" else None
     return Inspection(
         architecture=architecture,
         parameters=_parts(model),
         dtype=", ".join(sorted(dtypes)) or None,
-        attention_mode=mode,
-        exact_length=None if mode == "softmax" else softmax_until,
+        attention_mode=config.resolved_attention_mode,
+        exact_length=config.exact_length,
         num_landmarks=config.num_landmarks,
+        landmarks=config.landmarks,
+        landmark_steps=config.landmark_steps,
+        layer_overrides={layer: values for layer, values in (config.layer_overrides or {}).items() if values},
         conv_kernel_size=config.conv_kernel_size,
         positions=positions,
         costs=tuple(document_cost(config, tokens) for tokens in LENGTHS),
         files=tuple(sorted((path.name, path.stat().st_size) for path in folder.iterdir() if path.is_file())),
-        warnings=tuple(_warnings(folder, config, model, stored, softmax_until, positions)),
+        warnings=tuple(_warnings(folder, config, model, stored, positions)),
     )
 
 
@@ -132,18 +139,18 @@ def _warnings(
     config: NystromformerConfig,
     model: torch.nn.Module,
     stored: set[str],
-    softmax_until: int,
     positions: int | None,
 ) -> list[str]:
     found = []
-    if config.resolved_attention_mode == "softmax":
+    exact_length = config.exact_length
+    if exact_length is None:
         found.append(
             "this checkpoint runs softmax attention: cost grows with the square of the length; turn the landmarks on "
             "with `nysformer convert`"
         )
-    elif positions is not None and positions <= softmax_until:
+    elif positions is not None and positions <= exact_length:
         found.append(
-            f"no document reaches the landmarks: softmax attention up to {softmax_until:,} tokens, {positions:,} "
+            f"no document reaches the landmarks: softmax attention up to {exact_length:,} tokens, {positions:,} "
             "positions; `nysformer convert` gives it more of them"
         )
     if stored:

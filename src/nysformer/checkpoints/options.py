@@ -5,12 +5,15 @@ from typing import Literal, get_args
 
 from nysformer.options import Choice, Flag, check_options, option, option_class, whole
 
-__all__ = ["ConversionOptions", "ExportOptions", "Format"]
+__all__ = ["ConversionOptions", "ExportOptions", "Format", "LandmarkKind"]
 
 Format = Literal["onnx", "torch-export"]
+# As in `nysformer.ops`, which takes torch to read.
+LandmarkKind = Literal["segments", "clusters"]
 
 # Positions that a table may have: beyond, it would not fit into the memory of any machine this is for.
 MOST_POSITIONS = 2**20
+MOST_STEPS = 16
 
 
 @option_class
@@ -33,6 +36,20 @@ class ConversionOptions:
         metavar="N",
         show_default="the source's own, else 64",
         help="Landmarks per head.",
+    )
+    landmarks: LandmarkKind | None = option(
+        None,
+        Choice(get_args(LandmarkKind)),
+        flag="--landmark-kind",
+        show_default="the source's own, else segments",
+        help="segments: means of consecutive tokens. clusters: centres of similar ones, nearer to the source.",
+    )
+    landmark_steps: int | None = option(
+        None,
+        whole(1, MOST_STEPS),
+        metavar="N",
+        show_default="the source's own, else 2",
+        help="Steps that find the clusters; more than 3 are no better.",
     )
     softmax_max_length: int | None = option(
         None,

@@ -59,7 +59,7 @@ def convert(
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    size = f"{done.max_position_embeddings:,} positions, {done.num_landmarks} landmarks"
+    size = f"{done.max_position_embeddings:,} positions, {done.num_landmarks} landmarks ({done.landmarks})"
     say(f"{done.kind} to {done.architecture}, {size}")
     if done.dropped:
         say(f"dropped: {', '.join(done.dropped)}")

@@ -35,8 +35,11 @@ def inspect(
 
     say(f"{found.architecture}, {sum(found.parameters.values()):,} parameters, {found.dtype or 'pickled'}")
     exact = "every length" if found.exact_length is None else f"documents of at most {found.exact_length:,} tokens"
-    beyond = "" if found.exact_length is None else f", {found.num_landmarks:,} landmarks a head beyond"
+    kind = found.landmarks if found.landmarks == "segments" else f"clusters, {found.landmark_steps} steps"
+    beyond = "" if found.exact_length is None else f", {found.num_landmarks:,} landmarks a head ({kind}) beyond"
     say(f"attention: {found.attention_mode}: softmax for {exact}{beyond}")
+    for layer, values in found.layer_overrides.items():
+        say(f"layer {layer}: {', '.join(f'{name} {value}' for name, value in sorted(values.items()))}")
     say(f"convolution: {'none' if found.conv_kernel_size is None else f'{found.conv_kernel_size} taps'}")
     say(f"positions: {'none, any length' if found.positions is None else f'{found.positions:,} tokens'}")
     parts = new_table(console.width, "part", "parameters")

@@ -111,6 +111,15 @@ def test_a_new_convolution_is_zero_and_learns() -> None:
     assert weight.grad.any()
 
 
+def test_clusters_past_what_the_source_reads() -> None:
+    sizes = {"max_position_embeddings": 100, "num_landmarks": 8}
+    segments, clusters = from_bert(small_bert(), **sizes), from_bert(small_bert(), **sizes, landmarks="clusters")
+    own = segments.config.softmax_max_length
+    for tokens in (own, 90):
+        ids = torch.randint(1, 50, (1, tokens))
+        assert torch.equal(segments(ids)[0], clusters(ids)[0]) == (tokens == own)
+
+
 def test_the_source_is_left_alone() -> None:
     source = small_bert()
     before = {key: value.clone() for key, value in source.state_dict().items()}

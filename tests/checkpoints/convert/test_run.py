@@ -1,7 +1,7 @@
 """A conversion ends in a whole model folder, or in nothing."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -14,7 +14,8 @@ from nysformer import NysformerError
 from nysformer.checkpoints.convert import run as module
 from nysformer.checkpoints.convert.run import convert
 from nysformer.checkpoints.load import load_tokenizer
-from nysformer.checkpoints.options import ConversionOptions
+from nysformer.checkpoints.options import MOST_STEPS, ConversionOptions, LandmarkKind
+from nysformer.ops import LANDMARK_KINDS, MAX_LANDMARK_STEPS
 
 
 def test_a_whole_model_folder(tmp_path: Path) -> None:
@@ -36,6 +37,19 @@ def test_a_whole_model_folder(tmp_path: Path) -> None:
     for words in ("pipeline_tag: fill-mask", "# out", "made from `source`", "40 tokens", "8 landmarks", "200 tokens"):
         assert words in card
     assert str(tmp_path) not in card
+
+
+def test_clusters_stand_in_the_card(tmp_path: Path) -> None:
+    options = ConversionOptions(num_landmarks=8, landmarks="clusters", landmark_steps=3)
+    done = convert(save(build("Bert"), tmp_path / "source"), tmp_path / "out", options)
+    assert done.landmarks == "clusters"
+    assert "8 landmarks a head (clusters, 3 steps) beyond" in (done.output / "README.md").read_text()
+    assert nysformer.NystromformerModel.from_pretrained(done.output).config.landmark_steps == 3
+
+
+def test_the_kinds_of_landmarks_are_those_of_the_attention() -> None:
+    assert get_args(LandmarkKind) == LANDMARK_KINDS
+    assert MOST_STEPS == MAX_LANDMARK_STEPS
 
 
 def test_a_converted_folder_can_be_converted_again(tmp_path: Path) -> None:

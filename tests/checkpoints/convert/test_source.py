@@ -157,6 +157,31 @@ def test_a_nystromformer_that_has_them_on(make: Make, tmp_path: Path, landmarks:
     assert (found.largest <= 1e-5) == found.exact
 
 
+def test_landmarks_of_another_kind(make: Make, tmp_path: Path) -> None:
+    options = ConversionOptions(num_landmarks=8, landmarks="clusters", landmark_steps=3, softmax_max_length=10)
+    config = convert_source(save(build("Bert"), tmp_path / "bert"), options).model.config
+    assert (config.landmarks, config.landmark_steps) == ("clusters", 3)
+    make("Model", softmax_max_length=12).save_pretrained(tmp_path / "ours")
+    other = convert_source(tmp_path / "ours", ConversionOptions(landmarks="clusters"))
+    assert (other.model.config.landmarks, other.model.config.landmark_steps) == ("clusters", 2)
+    assert [other.is_exact(tokens) for tokens in (8, 12, 13)] == [True, True, False]
+    other.model.save_pretrained(tmp_path / "clusters")
+    again = convert_source(tmp_path / "clusters", ConversionOptions())
+    assert again.model.config.landmarks == "clusters"
+    assert all(each.exact and each.largest == 0 for each in verify(again, ids(50)[0]))
+    assert not convert_source(tmp_path / "clusters", ConversionOptions(landmark_steps=1)).is_exact(200)
+
+
+def test_layers_of_their_own_are_compared_layer_by_layer(make: Make, tmp_path: Path) -> None:
+    make("Model", layer_overrides={1: {"num_landmarks": 4, "softmax_max_length": 30}}).save_pretrained(tmp_path)
+    same = convert_source(tmp_path, ConversionOptions())
+    assert same.exact_length == 8
+    assert all(same.is_exact(tokens) for tokens in (8, 20, 31, 200))
+    more = convert_source(tmp_path, ConversionOptions(num_landmarks=16))
+    assert more.model.config.nystrom_spec(1).num_landmarks == 4, "what a layer says of itself stays"
+    assert [more.is_exact(tokens) for tokens in (8, 9, 16, 17)] == [True, False, False, False]
+
+
 def test_one_of_ours_that_transformers_cannot_run_is_compared_with_itself(make: Make, tmp_path: Path) -> None:
     make("Model", conv_kernel_size=None, softmax_max_length=64).save_pretrained(tmp_path)
     same = convert_source(tmp_path, ConversionOptions())

@@ -23,6 +23,7 @@ from nysformer.models.inputs import FIRST_POSITION
 from nysformer.models.masked_lm import NystromformerForMaskedLM
 from nysformer.models.pretrained import NystromformerPreTrainedModel
 from nysformer.models.settings import one_line, read_json
+from nysformer.ops import NystromSpec
 
 __all__ = ["convert_authors"]
 
@@ -70,9 +71,9 @@ def convert_authors(path: Path, options: ConversionOptions) -> Conversion:
         model=model.eval(),
         reference=reference.eval(),
         readable=own_length,
-        softmax_until=own_length if trained is None else trained[1],
+        reference_specs=(None if trained is None else NystromSpec(num_landmarks=trained[1]),)
+        * config.num_hidden_layers,
         only_length=None if trained is None else trained[0],
-        landmarks=None if trained is None else trained[1],
         dropped=parts(left),
     )
 
@@ -103,6 +104,8 @@ def _authors_config(
         max_position_embeddings=len(weights[_POSITIONS]) - FIRST_POSITION,
         type_vocab_size=len(weights["embeddings.token_type_embeddings.weight"]),
         num_landmarks=options.num_landmarks or beside.get("num_landmarks") or 64,
+        landmarks=options.landmarks or "segments",
+        landmark_steps=options.landmark_steps or 2,
         conv_kernel_size=None if conv is None else conv.shape[2],
         attention_mode="auto",
         softmax_max_length=options.softmax_max_length or 0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from nysformer.errors import NysformerError
 from nysformer.models.pretrained import NystromformerPreTrainedModel
+from nysformer.ops import NystromSpec
 
 __all__ = ["UNREADABLE", "Conversion", "parts", "refuse_pickle"]
 
@@ -41,8 +42,7 @@ class Conversion:
         reference: the source, as transformers runs it.
         readable: tokens of the longest document that the reference reads.
         only_length: the one length the reference runs at; None for any up to `readable`.
-        softmax_until: tokens up to which the reference runs softmax attention.
-        landmarks: how many it approximates through beyond.
+        reference_specs: how each layer of the reference attends; None for softmax attention at every length.
         dropped: parts of the source that are not in the result.
     """
 
@@ -50,22 +50,28 @@ class Conversion:
     model: NystromformerPreTrainedModel
     reference: PreTrainedModel
     readable: int
-    softmax_until: int
+    reference_specs: tuple[NystromSpec | None, ...]
     only_length: int | None = None
-    landmarks: int | None = None
     dropped: tuple[str, ...] = ()
 
     @property
     def exact_length(self) -> int:
         """Tokens up to which the result runs softmax attention: approximation begins after them."""
-        config = self.model.config
-        return max(config.num_landmarks, config.softmax_max_length)
+        length = self.model.config.exact_length
+        assert length is not None, "a result has landmarks"
+        return length
 
     def is_exact(self, tokens: int) -> bool:
         """Whether the result computes for that length what the reference does."""
-        if tokens > max(self.softmax_until, self.exact_length):
-            return self.landmarks == self.model.config.num_landmarks
-        return tokens <= min(self.softmax_until, self.exact_length)
+        return all(
+            _form(before, tokens) == _form(self.model.config.nystrom_spec(layer), tokens)
+            for layer, before in enumerate(self.reference_specs)
+        )
+
+
+def _form(spec: NystromSpec | None, tokens: int) -> NystromSpec | None:
+    """What a layer does with a document of that length; None for softmax attention."""
+    return None if spec is None or spec.is_exact(tokens) else replace(spec, softmax_max_length=0)
 
 
 def refuse_pickle(path: Path | None, name: str) -> NoReturn:

@@ -15,6 +15,7 @@ from nysformer.models.encoder import NystromformerModel
 from nysformer.models.finite import check_finite
 from nysformer.models.inputs import FIRST_POSITION
 from nysformer.models.masked_lm import NystromformerForMaskedLM
+from nysformer.ops import LandmarkKind
 
 __all__ = ["convert_encoder", "family_of", "fill_model", "from_bert", "head_is_ours"]
 
@@ -29,6 +30,8 @@ def from_bert(
     *,
     max_position_embeddings: int | None = None,
     num_landmarks: int = 64,
+    landmarks: LandmarkKind = "segments",
+    landmark_steps: int = 2,
     conv_kernel_size: int | None = None,
 ) -> NystromformerModel:
     """Turn a BERT-shaped encoder (BERT, MiniLM) into a Nyströmformer that reads longer documents.
@@ -42,6 +45,7 @@ def from_bert(
         path_or_model: a folder or hub id, or a loaded BERT model with or without a head.
         max_position_embeddings: tokens a document may have; None for the source's own.
         num_landmarks: landmarks a head for longer documents.
+        landmarks, landmark_steps: how they are found, see `NystromformerConfig`; "clusters" stay nearer to the source.
         conv_kernel_size: odd; None for no convolution.
 
     Returns:
@@ -70,6 +74,8 @@ def from_bert(
         name,
         max_position_embeddings=max_position_embeddings,
         num_landmarks=num_landmarks,
+        landmarks=landmarks,
+        landmark_steps=landmark_steps,
         conv_kernel_size=conv_kernel_size,
     )
     assert isinstance(model, NystromformerModel)
@@ -82,6 +88,8 @@ def convert_encoder(
     *,
     max_position_embeddings: int | None = None,
     num_landmarks: int = 64,
+    landmarks: LandmarkKind = "segments",
+    landmark_steps: int = 2,
     conv_kernel_size: int | None = None,
     softmax_max_length: int | None = None,
 ) -> NystromformerModel | NystromformerForMaskedLM:
@@ -92,6 +100,7 @@ def convert_encoder(
         name: what an error calls it.
         max_position_embeddings: tokens a document may have; None for the source's own.
         num_landmarks: landmarks a head for longer documents.
+        landmarks, landmark_steps: how they are found, see `NystromformerConfig`; "clusters" stay nearer to the source.
         conv_kernel_size: odd; None for no convolution. It starts at zero.
         softmax_max_length: up to how many tokens a document keeps the source's numbers; None for all it could read.
 
@@ -113,6 +122,8 @@ def convert_encoder(
         **family.their_settings(source.config),
         max_position_embeddings=own_length,
         num_landmarks=num_landmarks,
+        landmarks=landmarks,
+        landmark_steps=landmark_steps,
         conv_kernel_size=conv_kernel_size,
         attention_mode="auto",
         softmax_max_length=own_length if softmax_max_length is None else softmax_max_length,

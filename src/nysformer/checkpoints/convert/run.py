@@ -15,7 +15,7 @@ from nysformer.checkpoints.convert.conversion import Conversion
 from nysformer.checkpoints.convert.source import convert_source
 from nysformer.checkpoints.convert.verify import Difference, verify
 from nysformer.checkpoints.load import read_tokenizer
-from nysformer.checkpoints.options import ConversionOptions
+from nysformer.checkpoints.options import ConversionOptions, LandmarkKind
 from nysformer.errors import NysformerError
 from nysformer.files.folders import check_new_folder, new_folder
 
@@ -39,6 +39,7 @@ class Converted:
         architecture: the class of the result.
         max_position_embeddings: tokens a document may have.
         num_landmarks: a head.
+        landmarks: how they are found.
         exact_length: tokens up to which attention is softmax; approximation begins after them.
         dropped: parts of the source that are not in the result.
         differences: source and result beside each other, by length.
@@ -49,6 +50,7 @@ class Converted:
     architecture: str
     max_position_embeddings: int
     num_landmarks: int
+    landmarks: LandmarkKind
     exact_length: int
     dropped: tuple[str, ...]
     differences: tuple[Difference, ...]
@@ -100,6 +102,7 @@ def convert(
         architecture=type(conversion.model).__name__,
         max_position_embeddings=config.max_position_embeddings,
         num_landmarks=config.num_landmarks,
+        landmarks=config.landmarks,
         exact_length=conversion.exact_length,
         dropped=conversion.dropped,
         differences=tuple(found),

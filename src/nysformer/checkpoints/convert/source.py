@@ -101,6 +101,8 @@ def _encoder(name: str, options: ConversionOptions) -> Conversion:
         name,
         max_position_embeddings=options.max_position_embeddings,
         num_landmarks=options.num_landmarks or 64,
+        landmarks=options.landmarks or "segments",
+        landmark_steps=options.landmark_steps or 2,
         conv_kernel_size=options.conv_kernel_size,
         softmax_max_length=options.softmax_max_length,
     )
@@ -110,7 +112,7 @@ def _encoder(name: str, options: ConversionOptions) -> Conversion:
         model=model,
         reference=reference.eval(),
         readable=own_length,
-        softmax_until=own_length,
+        reference_specs=(None,) * model.config.num_hidden_layers,
         dropped=parts(unread),
     )
 
@@ -125,8 +127,8 @@ def _nystromformer(name: str, options: ConversionOptions) -> Conversion:
         raise NysformerError(f"{name}: cannot be read, {str(error).removeprefix(f'{name}: ')}") from error
     mode, length = before.resolved_attention_mode, before.resolved_segment_means_seq_len
     overrides: dict[str, Any] = {"attention_mode": "auto"}
-    overrides |= {"num_landmarks": options.num_landmarks} if options.num_landmarks else {}
-    overrides |= {} if options.softmax_max_length is None else {"softmax_max_length": options.softmax_max_length}
+    given = ("num_landmarks", "landmarks", "landmark_steps", "softmax_max_length")
+    overrides |= {name: value for name in given if (value := getattr(options, name)) is not None}
     config = read_config(name, **overrides)
     loading = _loading(options)
     architecture = (before.architectures or [NystromformerModel.__name__])[0]
@@ -143,11 +145,6 @@ def _nystromformer(name: str, options: ConversionOptions) -> Conversion:
         reference, _ = getattr(transformers, architecture).from_pretrained(name, **loading)
     else:  # what transformers refuses or would run otherwise is compared with itself, as it was
         reference, _ = known[architecture].from_pretrained(name, config=before, **loading)
-    softmax_until = {
-        "softmax": before.max_position_embeddings,
-        "nystrom": before.num_landmarks,
-        "auto": max(before.num_landmarks, before.softmax_max_length),
-    }[mode]
     if options.max_position_embeddings is not None:
         model.extend_positions(options.max_position_embeddings)
     return Conversion(
@@ -156,8 +153,7 @@ def _nystromformer(name: str, options: ConversionOptions) -> Conversion:
         reference=reference.eval(),
         readable=before.max_position_embeddings,
         only_length=length if theirs and mode != "softmax" else None,
-        softmax_until=softmax_until,
-        landmarks=before.num_landmarks,
+        reference_specs=tuple(before.nystrom_spec(layer) for layer in range(before.num_hidden_layers)),
         dropped=parts(info["unexpected_keys"]),
     )
 
