@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow bench recipes lint clean
+.PHONY: demo test test-slow bench recipes licences genres news lra-listops lra-image lint clean
 
 demo: .venv/demo
 	$(BIN)/nysformer demo
@@ -23,6 +23,18 @@ bench: .venv/demo runs/demo/metrics.json
 # A recipe that fails stops no other; what is finished is not run again, and stands in docs/tasks.md.
 recipes: .venv/demo
 	$(BIN)/python -m benchmarks.recipes run; ended=$$?; $(BIN)/python -m benchmarks.recipes docs && exit $$ended
+
+# Systems side by side on the same documents, by folds/*.yaml; what is finished is not run again, a killed run goes on.
+licences genres news: .venv/demo
+	$(BIN)/python -m benchmarks.folds run folds/$@.yaml
+
+# The setting that benchmarks/results has figures of, for both attentions: a quarter of an hour each. Without options,
+# `python -m benchmarks lra-listops` keeps to the paper's schedule: hours. A run that was stopped goes on when called again.
+lra-listops: .venv/demo
+	$(BIN)/python -m benchmarks $@ --steps 200 --learning-rate 1e-3 --pooling first --valid-every 100
+
+lra-image: .venv/demo
+	$(BIN)/python -m benchmarks $@
 
 runs/demo/metrics.json: | .venv/demo
 	$(BIN)/nysformer demo

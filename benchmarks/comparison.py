@@ -71,9 +71,9 @@ def comparison_table(folder: Path) -> str:
         NysformerError: no result of `forward` there, or damaged result files.
     """
     # Here, because it names every module of this package.
-    from benchmarks.registry import BASELINES, BENCHMARKS, DEMO, RECIPES
+    from benchmarks.registry import ARENA, BASELINES, BENCHMARKS, DEMO, FOLDS, RECIPES
 
-    results = newest_results(folder, list(_READERS), [*BENCHMARKS, DEMO, BASELINES, RECIPES])
+    results = newest_results(folder, list(_READERS), [*BENCHMARKS, *ARENA, DEMO, BASELINES, RECIPES, *FOLDS])
     machines: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
         machines.setdefault(identity(result.machine), []).append(result)

@@ -21,13 +21,14 @@ from benchmarks.record import Record, show_table
 from benchmarks.texts import licence_tokens
 from nysformer.checkpoints.convert.encoder import from_bert
 from nysformer.errors import NysformerError
-from nysformer.models import NystromformerConfig, NystromformerModel
+from nysformer.models import NystromformerModel
+from nysformer.models.exact import with_softmax_attention
 from nysformer.ops import nystrom_attention, softmax_attention
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["attention_inputs", "measure_quality", "measure_quality_of", "with_softmax_attention"]
+__all__ = ["attention_inputs", "measure_quality", "measure_quality_of"]
 
 _LANDMARKS = (16, 32, 64, 128, 256, 512)
 _STEPS = (4, 6, 8, 10, 12)
@@ -113,14 +114,6 @@ def measure_quality_of(
         "documents_a_length": {str(length): len(texts) for length, texts in documents.items()},
     }
     return Record("quality", "python -m benchmarks quality", rows, notes, plot=_plot(rows))
-
-
-def with_softmax_attention(encoder: NystromformerModel) -> NystromformerModel:
-    """A model of the same weights with softmax attention at every length."""
-    config = NystromformerConfig.from_dict({**encoder.config.to_dict(), "attention_mode": "softmax"})
-    exact = NystromformerModel(config).eval()
-    exact.load_state_dict(encoder.state_dict())
-    return exact
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ from nysformer.files.atomic import write_atomically
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Record", "check_folder", "show_table", "write_record"]
+__all__ = ["Record", "check_folder", "commit", "show_table", "write_record"]
 
 _PACKAGES = ("nysformer", "torch", "transformers", "nystrom-attention")
 
@@ -38,6 +38,8 @@ class Record:
         notes: settings and anything a reader of the figures has to know.
         bars: what the figures have to reach and whether they do, rows of `benchmarks.bars`.
         plot: a matplotlib figure, written beside the file as PNG.
+        variant: tells runs of one benchmark apart, in the file's name.
+        commit: of the code that was measured, where that was read before; None for the checkout's at the end.
     """
 
     name: str
@@ -46,10 +48,12 @@ class Record:
     notes: dict[str, Any] = field(default_factory=dict)
     bars: list[dict[str, Any]] = field(default_factory=list)
     plot: Figure | None = None
+    variant: str = ""
+    commit: str | None = None
 
 
 def write_record(record: Record, folder: Path) -> Path:
-    """Write `<date>-<name>-<machine>.json` and the plot beside it; print their paths and, last, the figures as JSON.
+    """Write `<date>-<name>[-<variant>]-<machine>.json` and the plot beside it; print both paths and the figures.
 
     The machine is part of the name so that two machines do not overwrite each other's figures of one day.
 
@@ -59,11 +63,12 @@ def write_record(record: Record, folder: Path) -> Path:
     measured = {key: getattr(record, key) for key in ("name", "command", "rows", "notes", "bars")}
     taken = {
         "date": datetime.date.today().isoformat(),
-        "commit": _commit(),
+        "commit": record.commit or commit(),
         "machine": (machine := this_machine()),
         "versions": {package: _version(package) for package in _PACKAGES},
     }
-    path = folder / f"{taken['date']}-{record.name}-{machine_slug(machine)}.json"
+    name = f"{record.name}-{record.variant}" if record.variant else record.name
+    path = folder / f"{taken['date']}-{name}-{machine_slug(machine)}.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if record.plot is not None:
@@ -122,7 +127,7 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """The checkout's commit, with "+" where the tree differs from it; None outside a checkout."""
     try:
         described = subprocess.run(

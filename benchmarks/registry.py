@@ -10,7 +10,7 @@ from typing import Any
 
 from nysformer.errors import NysformerError
 
-__all__ = ["BASELINES", "BENCHMARKS", "DEMO", "RECIPES", "RESULTS", "TABLE", "run"]
+__all__ = ["ARENA", "BASELINES", "BENCHMARKS", "DEMO", "FOLDS", "RECIPES", "RESULTS", "TABLE", "run"]
 
 # name -> function of the module of that name: only what runs is imported.
 BENCHMARKS = {
@@ -22,6 +22,7 @@ BENCHMARKS = {
     "scaling": "measure_scaling",
     "memory": "measure_memory",
     "quality": "measure_quality",
+    "fidelity": "measure_fidelity",
     "startup": "measure_startup",
     "accuracy": "measure_accuracy",
     "bags": "measure_bags",
@@ -30,8 +31,11 @@ BENCHMARKS = {
     "retrieval": "measure_retrieval",
 }
 TABLE = "table"
-# Names of result files that other commands write: the demo, and `python -m benchmarks.recipes`.
+# Names of result files that other commands write: the demo, `python -m benchmarks.recipes` and `benchmarks.folds`.
 DEMO, BASELINES, RECIPES = "demo", "recipe-baselines", "recipes"
+FOLDS = ("folds-licences", "folds-genres", "folds-news")
+# Benchmarks that train a model on a task, with options of their own: `benchmarks.lra`.
+ARENA = ("lra-listops", "lra-image")
 RESULTS = Path("benchmarks/results")
 
 

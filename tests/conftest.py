@@ -19,3 +19,8 @@ settings.register_profile(
     "nysformer", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("nysformer")
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their number: an archive's hold the time of its making, which two workers see differently."""
+    return f"{argname}-{len(val)}-bytes" if isinstance(val, bytes) else None

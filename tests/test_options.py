@@ -30,6 +30,7 @@ from nysformer.options import (
     share,
     whole,
 )
+from nysformer.training.distill_options import DistillOptions
 from nysformer.training.options import FinetuneOptions
 from nysformer.training.pretrain_options import PretrainOptions
 
@@ -172,7 +173,16 @@ def test_bounds_in_a_few_words(number: Number, words: str) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [ConversionOptions, DemoOptions, ExportOptions, FinetuneOptions, InferenceOptions, PretrainOptions, ReadOptions],
+    [
+        ConversionOptions,
+        DemoOptions,
+        DistillOptions,
+        ExportOptions,
+        FinetuneOptions,
+        InferenceOptions,
+        PretrainOptions,
+        ReadOptions,
+    ],
 )
 def test_the_library_declares_every_field(options: Any) -> None:
     declared = declarations(options)
@@ -181,7 +191,7 @@ def test_the_library_declares_every_field(options: Any) -> None:
     assert len({each.flag for each in declared}) == len(names)
     for each in declared:
         assert re.fullmatch(r"\S.*\.", each.help), each.name
-        known = {*names, "nysformer finetune", "nysformer pretrain"}
+        known = {*names, "nysformer convert", "nysformer finetune", "nysformer pretrain"}
         assert set(re.findall("`(.*?)`", each.help + (each.show_default or ""))) <= known
         assert each.panel is None or each.panel in PANELS
         assert re.fullmatch(r"--[a-z][a-z0-9-]*", each.flag)

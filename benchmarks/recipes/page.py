@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.encoder import encoder_folder
 from benchmarks.machine import describe_machine
 from benchmarks.recipes.recipe import RECIPES_DIR, Recipe, load_recipe
-from benchmarks.recipes.run import encoder_folder
-from benchmarks.registry import BASELINES, BENCHMARKS, DEMO, RECIPES
+from benchmarks.registry import ARENA, BASELINES, BENCHMARKS, DEMO, FOLDS, RECIPES
 from benchmarks.results import Result, newest_results
 from nysformer.errors import NysformerError
 from nysformer.files.atomic import write_atomically
@@ -29,7 +29,7 @@ def write_page(page: Path, *, results: Path, recipes: Path = RECIPES_DIR, runs_d
     Raises:
         NysformerError: there is no such result, a recipe of it is gone, or the page cannot be written.
     """
-    found = newest_results(results, [RECIPES], [*BENCHMARKS, DEMO, BASELINES])
+    found = newest_results(results, [RECIPES], [*BENCHMARKS, *ARENA, DEMO, BASELINES, *FOLDS])
     if not found:
         raise NysformerError(f"{results}: no result of recipes; run `python -m benchmarks.recipes run` first")
     result = max(found, key=lambda each: each.date)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from benchmarks.commands import command_flags
+from benchmarks.fields import Fields, read_fields
 from benchmarks.recipes.registry import DATA_SETS
-from nysformer.cli.options import flags_of
 from nysformer.errors import NysformerError
 from nysformer.inference.options import InferenceOptions
-from nysformer.options import declarations
 
 __all__ = ["COMMANDS", "RECIPES_DIR", "Recipe", "load_recipe", "recipe_paths"]
 
@@ -85,7 +83,7 @@ class Recipe:
             cls(**files, **self.options)
         except TypeError as error:
             raise NysformerError(f"{self.name}: options: {error}; see `nysformer {self.command} --help`") from error
-        return [self.command, *_flags(cls, {**files, **self.options})]
+        return [self.command, *command_flags(cls, {**files, **self.options})]
 
     def evaluate_arguments(self, data_dir: Path, output: Path, metrics: Path) -> list[str]:
         """What follows `nysformer` on the command line that measures the test documents.
@@ -97,7 +95,7 @@ class Recipe:
             InferenceOptions(**self.evaluation)
         except TypeError as error:
             raise NysformerError(f"{self.name}: evaluation: {error}; see `nysformer evaluate --help`") from error
-        flags = _flags(InferenceOptions, self.evaluation)
+        flags = command_flags(InferenceOptions, self.evaluation)
         return ["evaluate", str(data_dir / "test.jsonl"), "--model", str(output), "--output", str(metrics), *flags]
 
     def beats(self, figure: float, baseline: float) -> bool:
@@ -109,22 +107,6 @@ class Recipe:
         prose = ("title", "about", "remark")
         kept = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in prose}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in kept.items()}
-
-
-def _flags(cls: type, values: Mapping[str, Any]) -> list[str]:
-    """Values of a dataclass of options as flags, in its order."""
-    flags = flags_of(cls)
-    arguments: list[str] = []
-    for declared in declarations(cls):
-        value = values.get(declared.name)
-        flag = flags[declared.name]
-        if isinstance(value, bool):
-            arguments += [flag] if value else []
-        elif isinstance(value, list | tuple):
-            arguments += [part for each in value for part in (flag, str(each))]
-        elif value is not None:
-            arguments += [flag, str(value)]
-    return arguments
 
 
 def recipe_paths(folder: Path = RECIPES_DIR) -> list[Path]:
@@ -139,7 +121,7 @@ def recipe_paths(folder: Path = RECIPES_DIR) -> list[Path]:
     return paths
 
 
-_TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+_FIELDS: Fields = {
     "title": ("a line of text", lambda value: isinstance(value, str)),
     "about": ("text", lambda value: isinstance(value, str)),
     "remark": ("text", lambda value: isinstance(value, str)),
@@ -160,17 +142,6 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         NysformerError: it cannot be read, or a field is missing, unknown, or not what it has to be.
     """
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise NysformerError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
-    if not isinstance(found, dict):
-        raise NysformerError(f"{path}: no recipe; give {', '.join(_TYPES)}")
-    content: dict[str, Any] = {"remark": "", "lower_is_better": False, "evaluation": {}} | found
-    for name in content.keys() ^ _TYPES.keys():
-        raise NysformerError(f"{path}: {name}: {'is missing' if name in _TYPES else 'is unknown; leave it out'}")
-    for name, (wanted, holds) in _TYPES.items():
-        if not holds(content[name]):
-            raise NysformerError(f"{path}: {name}: {content[name]!r} is not {wanted}")
+    content = read_fields(path, _FIELDS, {"remark": "", "lower_is_better": False, "evaluation": {}})
     content["baselines"] = tuple(content["baselines"])
     return Recipe(name=path.stem, **content)

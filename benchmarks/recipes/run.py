@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shlex
-import subprocess
 import sys
 import time
 import traceback
@@ -13,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.commands import execute, shell_line
+from benchmarks.encoder import minilm
 from benchmarks.output import say
 from benchmarks.recipes.corpus import README
 from benchmarks.recipes.recipe import Recipe, load_recipe, recipe_paths
@@ -23,16 +22,10 @@ from nysformer import __version__
 from nysformer.errors import NysformerError
 from nysformer.files import cache
 
-__all__ = ["OUTCOME", "best_baseline", "encoder_folder", "run_recipe", "run_recipes"]
+__all__ = ["OUTCOME", "best_baseline", "run_recipe", "run_recipes"]
 
 OUTCOME = "outcome.json"
-_COLUMNS = "100"  # of the tables that the commands print
 _FAILED = 1
-
-
-def encoder_folder(runs_dir: Path, positions: int) -> Path:
-    """Where the converted MiniLM of so many positions lies."""
-    return runs_dir / f"minilm-{positions}"
 
 
 def run_recipes(
@@ -96,7 +89,7 @@ def run_recipe(recipe: Recipe, *, data_dir: Path, runs_dir: Path, seed: int = 0,
     if known is not None and not again:
         say(f"{recipe.name}: finished before; {_verdict(known['row'])}")
         return known
-    encoder = _encoder(runs_dir, recipe.positions)
+    encoder = minilm(runs_dir, recipe.positions)
     metrics_file, model = folder / "metrics.json", folder / "model"
     train = recipe.train_arguments(corpus.directory, encoder, model)
     evaluate = recipe.evaluate_arguments(corpus.directory, model, metrics_file)
@@ -108,8 +101,8 @@ def run_recipe(recipe: Recipe, *, data_dir: Path, runs_dir: Path, seed: int = 0,
     seconds = {"prepare_s": prepared - started}
     for what, arguments in (("train", train), ("evaluate", evaluate)):
         began = time.perf_counter()
-        say(_shell(arguments))
-        output[what] = _execute(recipe.name, arguments, folder / f"{what}.log")
+        say(shell_line(arguments))
+        output[what] = execute(recipe.name, arguments, folder / f"{what}.log")
         seconds[f"{what}_s"] = time.perf_counter() - began
     metrics = json.loads(metrics_file.read_text(encoding="utf-8"))
     best = best_baseline(recipe, beside)
@@ -125,7 +118,7 @@ def run_recipe(recipe: Recipe, *, data_dir: Path, runs_dir: Path, seed: int = 0,
         **{name: round(value, 1) for name, value in seconds.items()},
     }
     notes = {
-        "commands": [_shell(train), _shell(evaluate)],
+        "commands": [shell_line(train), shell_line(evaluate)],
         "output": output,
         "baselines": beside,
         "metrics": {key: value for key, value in metrics.items() if isinstance(value, int | float)},
@@ -177,36 +170,6 @@ def _figures(recipe: Recipe, measured: Mapping[str, Mapping[str, float]]) -> dic
             )
         found[name] = measured[name][recipe.metric]
     return found
-
-
-def _encoder(runs_dir: Path, positions: int) -> Path:
-    from nysformer.demo.encoder import convert_minilm
-
-    runs_dir.mkdir(parents=True, exist_ok=True)
-    return convert_minilm(encoder_folder(runs_dir, positions), max_position_embeddings=positions)
-
-
-def _shell(arguments: Sequence[str]) -> str:
-    return shlex.join(["nysformer", *arguments])
-
-
-def _execute(name: str, arguments: Sequence[str], log: Path) -> str:
-    """Run a command of ours in a process of its own, so that none takes the others with it; give what it printed."""
-    with log.open("w", encoding="utf-8") as file:
-        done = subprocess.run(
-            [sys.executable, "-m", "nysformer", *arguments],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "COLUMNS": _COLUMNS},
-            check=False,
-        )
-    printed = log.read_text(encoding="utf-8", errors="replace")
-    if done.returncode != 0:
-        last = next((line for line in reversed(printed.splitlines()) if line.strip()), "no output")
-        raise NysformerError(
-            f"{name}: nysformer {arguments[0]} ended with exit code {done.returncode} ({last}); see {log}"
-        )
-    return printed
 
 
 def _verdict(row: Mapping[str, Any]) -> str:

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     )
     from nysformer.runtime.optimize import optimize as optimize
     from nysformer.tasks.sequence_classification import Prediction as Prediction
+    from nysformer.training.distill import distill as distill
+    from nysformer.training.distill_options import DistillOptions as DistillOptions
     from nysformer.training.finetune import finetune as finetune
     from nysformer.training.options import FinetuneOptions as FinetuneOptions
     from nysformer.training.pretrain import pretrain as pretrain
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
 __version__ = _installed_version("nysformer")
 
 _HOME = {
+    "DistillOptions": "nysformer.training.distill_options",
     "Embedder": "nysformer.inference.embed",
     "FinetuneOptions": "nysformer.training.options",
     "NysformerError": "nysformer.errors",
@@ -79,6 +82,7 @@ _HOME = {
     "Predictor": "nysformer.inference.predict",
     "ReadOptions": "nysformer.data.reading",
     "Searcher": "nysformer.inference.search",
+    "distill": "nysformer.training.distill",
     "evaluate": "nysformer.inference.evaluate",
     "finetune": "nysformer.training.finetune",
     "from_bert": "nysformer.checkpoints.convert.encoder",

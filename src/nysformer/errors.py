@@ -1,6 +1,6 @@
 """The errors that speak to a user: what is wrong, where, and how to fix it, in one line."""
 
-__all__ = ["Interrupted", "NysformerError"]
+__all__ = ["Interrupted", "MissingColumn", "NysformerError"]
 
 
 class NysformerError(ValueError):
@@ -9,6 +9,19 @@ class NysformerError(ValueError):
     The message is one line that says what is wrong, where, and what to do about it. The command line prints it
     without a traceback and exits with code 2; a library caller can catch it as a `ValueError`.
     """
+
+
+class MissingColumn(NysformerError):
+    """Rows lack a column that the task needs.
+
+    Args:
+        line: the message.
+        columns: what the rows have.
+    """
+
+    def __init__(self, line: str, columns: tuple[str, ...] = ()) -> None:
+        super().__init__(line)
+        self.columns = columns
 
 
 class Interrupted(KeyboardInterrupt):

@@ -9,6 +9,7 @@ from benchmarks import quality
 from benchmarks.record import Record
 from nysformer import NystromformerConfig, NystromformerModel
 from nysformer.errors import NysformerError
+from nysformer.models.exact import with_softmax_attention
 from nysformer.ops import softmax_attention
 
 
@@ -65,7 +66,7 @@ def test_plot_has_a_line_a_length(record: Record) -> None:
 
 
 def test_inputs_are_those_of_the_exact_model(encoder: NystromformerModel) -> None:
-    exact = quality.with_softmax_attention(encoder)
+    exact = with_softmax_attention(encoder)
     ids = torch.randint(10, 60, (50,))
     inputs = quality.attention_inputs(exact, ids)
     assert [tuple(x.shape) for layer in inputs for x in layer] == [(1, 4, 50, 8)] * 6

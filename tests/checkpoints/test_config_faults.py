@@ -67,6 +67,7 @@ FAULTS: list[tuple[str, Any]] = [
     *(("softmax_max_length", value) for value in (None, -1, "64")),
     *(("attention_mode", value) for value in ("fast", 3, [])),
     *(("position_embedding_type", value) for value in (None, "relative_key", 2)),
+    *(("classifier_pooling", value) for value in (None, "max", 2)),
     *(("problem_type", value) for value in ("ranking", 3, [])),
     *(("architectures", value) for value in ("NystromformerModel", 5, [5], {"a": 1})),
     *(("tie_word_embeddings", value) for value in ("yes", None, 1)),

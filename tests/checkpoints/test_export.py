@@ -123,6 +123,14 @@ def test_clusters(tmp_path: Path, format: module.Format, monkeypatch: pytest.Mon
         export(folder, tmp_path / "again", format=format)
 
 
+@pytest.mark.parametrize("name", ["ForSequenceClassification", "ForMultipleChoice"])
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+def test_pooling(tmp_path: Path, name: str, pooling: str) -> None:
+    format: module.Format = "onnx" if pooling == "attention" else "torch-export"
+    folder = save(tmp_path / "model", name, classifier_pooling=pooling)
+    check_numbers(folder, export(folder, tmp_path / "out", format=format), name)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("format", ["onnx", "torch-export"])
 @pytest.mark.parametrize("mode", ["auto", "softmax"])

@@ -18,14 +18,16 @@ from nysformer.inference.stored_vectors import VectorFile
 
 Run = Callable[..., tuple[int, str]]
 
-# The command, with every window kept, and slower by a moment per batch, so that it can be stopped on its way.
+# The command, with every window kept, which stays at the third, so that it can be stopped there.
 SLOW = """
 import sys, time
+from pathlib import Path
 import nysformer.inference.embed_shards as embed_shards
 import nysformer.inference.embed as embed
 plain = embed.hidden_states
 def slow(*arguments):
-    time.sleep(0.05)
+    while "--resume" not in sys.argv and len(list(Path(".v.parquet.unfinished").glob("*.parquet"))) >= 3:
+        time.sleep(0.05)
     yield from plain(*arguments)
 embed.hidden_states, embed_shards.SHARD_SECONDS = slow, 0.0
 from nysformer.cli.main import main

@@ -64,6 +64,10 @@ def test_wrong_use_is_one_line_and_two_and_leaves_no_file(run: Run, tmp_path: Pa
     code, _, err = run(path, "--label-column", "kind")
     assert code == 2
     assert "no column 'kind'" in err
+    path.write_text('{"tokens": ["a"], "tags": ["O"]}\n')
+    code, _, err = run(path)
+    assert code == 2
+    assert err.endswith("; or the columns fit token-classification: give a model of 'token-classification'\n")
     code, _, err = run(path, "--output", tmp_path)
     assert code == 2
     assert "a folder" in err

@@ -111,6 +111,27 @@ def test_early_stopping_is_said(
     assert "stopped early, 2 evaluations after the best one, after 3 steps" in capsys.readouterr().err
 
 
+def test_columns_of_another_task_are_told(
+    job: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tagged, labelled = '{"tokens": ["a"], "tags": ["O"]}\n', '{"body": "a", "kind": "x"}\n'
+    for rows, words in (
+        (tagged, "or the columns fit token-classification: --task token-classification"),
+        (labelled + tagged, None),  # only a row among others
+        ('{"tokens": ["a"], "kind": "x"}\n', None),
+    ):
+        Path("rows.jsonl").write_text(rows)
+        arguments = list(job)
+        arguments[arguments.index("--train") + 1] = "rows.jsonl"
+        assert call(arguments, monkeypatch) == 2
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert "rows.jsonl:" in line
+        assert "no column 'body' (there are: tokens, " in line
+        assert ("columns fit" in line) == (words is not None)
+        assert words is None or line.endswith(words)
+
+
 def test_a_mistake_is_one_line_and_exit_code_2(
     job: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,20 +45,25 @@ def test_every_option_is_a_field(name: str) -> None:
 
 
 FLAGS = {
-    "finetune": "model train output task problem-type valid valid-share group-column group-near-duplicates text-column "
-    "label-column column input-format delimiter encoding label-from all-files max-length reading overlap "
-    "tokens-per-batch epochs max-steps time-limit learning-rate weight-decay warmup-share max-grad-norm class-weights "
-    "bf16 gradient-checkpointing seed eval-per-epoch eval-steps best-metric eval-dtype early-stopping log-every resume "
-    "overwrite",
+    "finetune": "model train output task problem-type pooling probe-first valid valid-share group-column "
+    "group-near-duplicates text-column label-column column input-format delimiter encoding label-from all-files "
+    "max-length reading overlap tokens-per-batch epochs max-steps time-limit learning-rate weight-decay warmup-share "
+    "max-grad-norm final-whole adapt-steps adapt-learning-rate freeze-embeddings layer-decay class-weights bf16 "
+    "gradient-checkpointing seed eval-per-epoch eval-steps best-metric eval-dtype early-stopping "
+    "log-every resume overwrite",
     "pretrain": "model size train output tokenizer vocab-size landmarks valid valid-share group-column "
     "group-near-duplicates text-column column input-format delimiter encoding all-files max-length reading overlap "
     "mask-fraction whole-words tokens-per-batch epochs max-steps time-limit learning-rate weight-decay warmup-share "
     "max-grad-norm bf16 gradient-checkpointing seed eval-per-epoch eval-steps best-metric eval-dtype early-stopping "
     "log-every resume overwrite",
+    "distill": "text landmarks valid valid-share group-column group-near-duplicates text-column column input-format "
+    "delimiter encoding all-files max-length vector-weight tokens-per-batch epochs max-steps time-limit learning-rate "
+    "weight-decay warmup-share max-grad-norm bf16 gradient-checkpointing seed eval-per-epoch eval-steps best-metric "
+    "eval-dtype early-stopping log-every resume overwrite",
     "evaluate": "model output errors compare-reading text-column label-column column input-format delimiter encoding "
     "label-from all-files max-length reading overlap tokens-per-batch dtype device",
-    "predict": "model output format keep top-k text-column column input-format delimiter encoding all-files max-length "
-    "reading overlap tokens-per-batch dtype device",
+    "predict": "model output format keep top-k resume overwrite text-column column input-format delimiter encoding "
+    "all-files max-length reading overlap tokens-per-batch dtype device",
     "embed": "model output pooling passages normalize keep resume overwrite text-column input-format "
     "delimiter encoding all-files max-length overlap tokens-per-batch dtype device",
     "index": "output",

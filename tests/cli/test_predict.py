@@ -1,11 +1,16 @@
 import io
+import itertools
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas
 import pytest
@@ -13,8 +18,26 @@ from tiny import save_classifier
 
 from nysformer.cli.main import main
 from nysformer.inference.options import TOKENS_PER_BATCH
+from nysformer.inference.runner import Runner
 
 Run = Callable[..., tuple[int, list[dict[str, object]], str]]
+
+# The command, which stays where its second window is kept, so that it can be stopped there.
+SLOW = """
+import sys, time
+from pathlib import Path
+from nysformer.inference.runner import Runner
+plain = Runner._forward
+def slow(*arguments):
+    journal = Path(".a.jsonl.unfinished/answers.jsonl")
+    while "--resume" not in sys.argv and journal.exists() and journal.read_bytes().count(b"\\n") >= 2:
+        time.sleep(0.05)
+    return plain(*arguments)
+Runner._forward = slow
+from nysformer.cli.main import main
+sys.argv[0] = "nysformer"
+main()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +264,8 @@ def test_mostly_unknown_text_is_said_once(run: Run) -> None:
         (["--max-length", "1000000"], "past the model's position table"),
         (["--max-length", "0"], "nysformer: --max-length: 0 is below 1; give a whole number"),
         (["--top-k", "0"], "nysformer: --top-k: 0 is below 1; give a whole number"),
+        (["--resume"], "nysformer: --resume is for a file; give --output FILE, or leave it out"),
+        (["--output", "{folder}/out", "--resume", "--overwrite"], "--resume and --overwrite: choose one"),
     ],
 )
 def test_options_that_cannot_be_meant(run: Run, tmp_path: Path, arguments: list[str], words: str) -> None:
@@ -272,3 +297,94 @@ def test_reading_options_and_what_was_skipped(run: Run, tmp_path: Path) -> None:
     skipped = "skipped: 1 pipe, socket or device, 1 without a suffix"
     assert err.splitlines() == [f"{folder}/b.txt: a PDF; extract its text first", skipped]
     assert len(run(folder, "--all-files")[1]) == 2
+
+
+def rows_in(folder: Path) -> list[object]:
+    """Make files in a folder, and give the arguments of a run over them."""
+    rows = [{"text": "a b c " * (number % 7) + "d", "id": number} for number in range(60)]
+    (folder / "in.jsonl").write_text("oops\n" + "".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "more.csv").write_text("id,text\n" + "".join(f"{number},x y z\n" for number in range(20)))
+    return ["--device", "cpu", "--tokens-per-batch", 64, "--keep", "id", "in.jsonl", "more.csv"]
+
+
+def start(model: Path, folder: Path, *arguments: object) -> "subprocess.Popen[str]":
+    """The slow command with `--output a.jsonl` in a folder, until two windows are kept or it has ended."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, "predict", "--model", str(model), "--output", "a.jsonl", *map(str, arguments)],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    journal = folder / ".a.jsonl.unfinished" / "answers.jsonl"
+    while process.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") >= 2):
+        time.sleep(0.02)
+    return process
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    run: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    job = rows_in(tmp_path)
+    process = start(model, tmp_path, *job)
+    code, _, err = run(*job, "--output", "a.jsonl", "--resume")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert f"nysformer: a.jsonl: another run (pid {process.pid}" in err
+    process.send_signal(signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert sorted(os.listdir(tmp_path)) == [".a.jsonl.unfinished", "in.jsonl", "more.csv"]
+    assert [line[:23] for line in err.splitlines()] == ["in.jsonl:1: invalid JSO"]
+
+    for arguments, words in (
+        (job, "an unfinished run lies beside it; go on with: nysformer predict --model"),
+        (
+            [*job, "--resume", "--top-k", 2],
+            "has no top_k, this one --top-k 2; give the same again, or start over with --",
+        ),
+        ([*job[:-2], "more.csv", "--resume"], "documents are not those of the unfinished run; give the same input"),
+    ):
+        code, _, err = run(*arguments, "--output", "a.jsonl")
+        assert (code, len(err.splitlines())) == (2, 1)
+        assert words in err
+    code, _, err = run(*job, "--output", "a.jsonl", "--resume")
+    assert code == 1
+    assert re.fullmatch(r"a\.jsonl: going on after \d+ documents\n", err)
+    assert run(*job, "--output", "whole.jsonl")[0] == 1
+    assert Path("a.jsonl").read_bytes() == Path("whole.jsonl").read_bytes()
+    assert sorted(os.listdir(tmp_path)) == ["a.jsonl", "in.jsonl", "more.csv", "whole.jsonl"]
+
+    code, _, err = run(*job, "--output", "a.jsonl")
+    assert (code, err) == (2, "nysformer: a.jsonl: this file exists; name another, or replace it with --overwrite\n")
+    assert run("more.csv", "--output", "a.jsonl", "--overwrite")[0] == 0
+    assert len(Path("a.jsonl").read_bytes().splitlines()) == 20
+
+
+@pytest.mark.parametrize("output", ["a.csv", "a.parquet"])
+def test_ctrl_c_says_how_to_go_on(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    job = rows_in(tmp_path)
+    plain, batches = Runner._forward, itertools.count()
+
+    def interrupted(*arguments: Any) -> Any:
+        if next(batches) == 9:
+            raise KeyboardInterrupt
+        return plain(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Runner, "_forward", interrupted)
+        code, _, err = run(*job, "--output", output)
+    assert code == 130
+    bad, line = err.splitlines()
+    assert bad.startswith("in.jsonl:1: invalid JSON")
+    assert re.match(
+        rf"nysformer: {output}: interrupted; \d+ documents are kept: go on with: nysformer predict --", line
+    )
+    assert line.endswith(f"--output {output} --resume")
+    assert not Path(output).exists()
+    assert run(*job, "--output", output, "--resume")[0] == 1
+    assert run(*job, "--output", f"whole-{output}")[0] == 1
+    if output == "a.csv":
+        assert Path(output).read_bytes() == Path(f"whole-{output}").read_bytes()
+    else:
+        pandas.testing.assert_frame_equal(pandas.read_parquet(output), pandas.read_parquet(f"whole-{output}"))

@@ -34,6 +34,16 @@ def test_compiled_equals_packed(make: Make, name: str, mode: str, masked: bool, 
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_compiled_pooling(make: Make, pooling: str, masked: bool) -> None:
+    torch.compiler.reset()
+    model = make("ForSequenceClassification", classifier_pooling=pooling).double()
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    batch = inputs(masked)
+    torch.testing.assert_close(compiled(**batch).logits, model(**batch).logits, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("landmarks", ["segments", "clusters"])
 def test_gradients_through_aot_autograd(make: Make, labelled: Make, landmarks: str) -> None:
     torch.compiler.reset()

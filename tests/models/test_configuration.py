@@ -146,6 +146,7 @@ UNKNOWN: list[tuple[dict[str, Any], str]] = [
     ({"landmarks": "clusters", "landmark_steps": 3}, "landmarks"),
     ({"landmarks": "clusters", "landmark_steps": 3}, "landmark_steps"),
     ({"layer_overrides": {1: {"num_landmarks": 4}}}, "layer_overrides"),
+    ({"classifier_pooling": "mean"}, "classifier_pooling"),
 ]
 
 
@@ -184,6 +185,7 @@ def test_json_and_back(tiny: Make, tmp_path: Path) -> None:
         pinv_iterations=4,
         conv_kernel_size=None,
         position_embedding_type="none",
+        classifier_pooling="attention",
         pruned_heads={1: [2, 0]},
         landmarks="clusters",
         landmark_steps=3,

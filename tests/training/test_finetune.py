@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +258,7 @@ def test_evaluation_of_a_fast_copy(options: Options, precision: str, monkeypatch
     usual = Evaluation.__call__
 
     def call(self: Evaluation, model: Any, *context: Any) -> Any:
-        assert context == ()
+        assert context == (nullcontext,)
         assert model.is_optimized
         model.register_forward_hook(lambda *_: evaluated.append(torch.is_autocast_enabled("cpu")))
         dtypes.append(model.dtype)

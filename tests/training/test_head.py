@@ -172,6 +172,23 @@ def test_a_checkpoint_without_a_head(options: Options, tmp_path: Path) -> None:
     assert "no trained classification head of 3 labels" in reason
 
 
+def test_pooling(options: Options, tmp_path: Path) -> None:
+    model = save_classifier(tmp_path / "model", labels=("law", "letter", "poem"), classifier_pooling="mean")
+    for pooling, words in (
+        (None, ""),
+        ("mean", ""),
+        ("attention", "new head: the model's head has pooling 'mean', and 'attention' is asked for"),
+    ):
+        result, said = one_tiny_step(options, model, pooling=pooling, output=str(tmp_path / f"run-{pooling}"))
+        assert said == words
+        assert NystromformerConfig.from_pretrained(result.output).classifier_pooling == (pooling or "mean")
+    assert "pooling.query" in load_file(result.output / "model.safetensors")
+    assert "a mean of all tokens with learned weights" in (result.output / "README.md").read_text(encoding="utf-8")
+    assert one_tiny_step(options, result.output, output=str(tmp_path / "next"))[1] == ""
+    with pytest.raises(NysformerError, match="pooling: token-classification has no use for it"):
+        finetune(options(task="token-classification", pooling="mean", output=str(tmp_path / "tags")))
+
+
 def test_a_new_head_is_the_same_for_the_same_seed(options: Options, encoder: Path, tmp_path: Path) -> None:
     first, again, other = (
         one_tiny_step(options, encoder, output=str(tmp_path / name), seed=seed)[0]

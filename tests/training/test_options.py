@@ -26,7 +26,7 @@ from nysformer.training.options import FinetuneOptions
         ({"max_grad_norm": -1.0}, "max_grad_norm: -1.0 is below 0"),
         ({"task": "f1"}, "task: 'f1' is unknown; there is sequence-classification, token"),
         ({"eval_dtype": "float16"}, "eval_dtype: 'float16' is unknown; there is float32, bfloat16, int8"),
-        ({"class_weights": "rare"}, "class_weights: 'rare' is unknown; there is balanced"),
+        ({"class_weights": "rare"}, "class_weights: 'rare' is unknown; there is sqrt, balanced"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(

@@ -46,7 +46,7 @@ def test_a_regression_steps_in_the_unit_of_its_labels(options: Options, monkeypa
     )  # fmt: skip
     monkeypatch.setattr("transformers.Trainer.create_optimizer", lambda self: optimizer)
     trainer = TokenBudgetTrainer.__new__(TokenBudgetTrainer)
-    trainer.task, trainer.model = task, model
+    trainer.task, trainer.model, trainer.layer_decay = task, model, 1.0
     groups = TokenBudgetTrainer.create_optimizer(trainer).param_groups
     rates = {id(parameter): (group["lr"], group["weight_decay"]) for group in groups for parameter in group["params"]}
     assert rates[id(model.classifier.dense.weight)] == (1e-3, 0.01)

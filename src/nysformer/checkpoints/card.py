@@ -56,7 +56,7 @@ def write_card(
     lines = [
         f"---\n{data.to_yaml()}\n---",
         f"# {folder.name}",
-        f"A `{architecture}`, {origin}.",
+        f"A `{architecture}`, {origin}.{_pooled(config, architecture)}",
         _code(
             f'from nysformer import {architecture}\n\nmodel = {architecture}.from_pretrained("{folder.name}")', "python"
         ),
@@ -87,8 +87,16 @@ def _reach(config: NystromformerConfig) -> list[str]:
         *reach,
         f"Attention is softmax up to {exact:,} tokens, and approximated through {config.num_landmarks:,} landmarks "
         f"a head ({kind}) beyond: the longer the document, the coarser.{layers}",
+        *([f"Documents of more than {exact:,} tokens have layers of their own."] if config.long_layers else []),
         "An encoder: it reads and does not write.",
     ]
+
+
+def _pooled(config: NystromformerConfig, architecture: str) -> str:
+    if not architecture.endswith(("ForSequenceClassification", "ForMultipleChoice")):
+        return ""
+    read = {"first": "", "mean": "the mean of all tokens", "attention": "a mean of all tokens with learned weights"}
+    return f" Its head reads {what}." if (what := read[config.classifier_pooling]) else ""
 
 
 def _bullets(lines: Sequence[str]) -> str:

@@ -128,7 +128,7 @@ def _has_mark(config: NystromformerConfig) -> bool:
 
 
 def _is_body(key: str) -> bool:
-    return _plain(key).startswith(("embeddings.", "encoder.layer."))
+    return _plain(key).startswith(("embeddings.", "encoder.layer.", "encoder.long_layer."))
 
 
 def _plain(key: str) -> str:

@@ -46,6 +46,7 @@ class Inspection:
         attention_mode: "auto", "nystrom" or "softmax", as the model will run.
         exact_length: tokens up to which attention is softmax in every layer; None for any number.
         num_landmarks, landmarks, landmark_steps, layer_overrides, conv_kernel_size: as configured.
+        pooling: what a head for whole documents reads, see `NystromformerConfig.classifier_pooling`; None for others.
         positions: tokens a document may have; None where the model has no positions.
         costs: of one document, at `LENGTHS`.
         files: name and size in bytes.
@@ -62,6 +63,7 @@ class Inspection:
     landmark_steps: int
     layer_overrides: Mapping[int, Mapping[str, Any]]
     conv_kernel_size: int | None
+    pooling: str | None
     positions: int | None
     costs: tuple[Cost, ...]
     files: tuple[tuple[str, int], ...]
@@ -101,6 +103,7 @@ def inspect(folder: str | Path) -> Inspection:
         landmark_steps=config.landmark_steps,
         layer_overrides={layer: values for layer, values in (config.layer_overrides or {}).items() if values},
         conv_kernel_size=config.conv_kernel_size,
+        pooling=config.classifier_pooling if hasattr(model, "pooling") else None,
         positions=positions,
         costs=tuple(document_cost(config, tokens) for tokens in LENGTHS),
         files=tuple(sorted((path.name, path.stat().st_size) for path in folder.iterdir() if path.is_file())),

@@ -280,7 +280,7 @@ def _read_weights(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without transformers' loading bar and its report on keys: what is wrong becomes one error."""
+    """Without transformers' loading bar and its reports on keys: what is wrong becomes one error."""
     logger = logging.getLogger("transformers.modeling_utils")
     bar = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
@@ -294,4 +294,5 @@ def _quiet() -> Iterator[None]:
 
 
 def _not_a_report(record: logging.LogRecord) -> bool:
-    return "LOAD REPORT" not in record.getMessage()
+    message = record.getMessage()
+    return "LOAD REPORT" not in message and "tied weights mapping" not in message

@@ -2,30 +2,19 @@
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from nysformer.cli.options import Fixed, filled, flags_of
-from nysformer.cli.output import UnknownCount, check_outputs
+from nysformer.cli.documents import DocumentReport, KeepOptions, Sources, going_on, named_sources
+from nysformer.cli.options import Fixed, filled
+from nysformer.cli.output import check_outputs
 from nysformer.cli.progress import document_progress
-from nysformer.cli.resuming import resume_command, saying_how_to_go_on
-from nysformer.cli.wording import in_flags
 from nysformer.data.reading import ReadOptions
-from nysformer.errors import NysformerError
 from nysformer.inference.options import InferenceOptions
-from nysformer.options import (
-    Choice,
-    Flag,
-    Text,
-    Texts,
-    as_keywords,
-    check_options,
-    option,
-    option_class,
-    required,
-)
+from nysformer.options import Choice, Flag, Text, as_keywords, check_options, option, option_class, required
 
 __all__ = ["embed"]
 
@@ -57,14 +46,6 @@ class EmbedOptions:
         "number). The document is read first, so that a passage's vector knows its context.",
     )
     normalize: bool = option(True, Flag(), help="Scale vectors to length 1.")
-    keep: tuple[str, ...] = option(
-        (),
-        Texts(),
-        metavar="NAME,NAME,...",
-        help="Columns of the input to carry through. One named as an output column gets the prefix input_.",
-    )
-    resume: bool = option(False, Flag(), help="Go on with a run that was stopped, given the same documents.")
-    overwrite: bool = option(False, Flag(), help="Discard what a run that was stopped has finished.")
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -77,17 +58,10 @@ class EmbedOptions:
 
 @filled
 def embed(
-    sources: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="FILE|FOLDER|-",
-            help="Files, folders (every text file below), or - for standard input, which is also read where none is "
-            "named.",
-            show_default=False,
-        ),
-    ] = None,
+    sources: Sources = None,
     *,
     options: EmbedOptions,
+    keeping: KeepOptions,
     reading: Annotated[ReadOptions, Fixed(label_column=None, columns={}, group_column=None, label_from="top")],
     running: Annotated[InferenceOptions, Fixed(reading=None)],
 ) -> None:
@@ -112,30 +86,19 @@ def embed(
     """
     from nysformer.data.reader import ReadLog, check_columns, read_records
     from nysformer.data.reading import TEXT_AND_LABEL, named_layouts
-    from nysformer.data.records import RecordError
     from nysformer.inference.answers import keep_columns, kept_names
-    from nysformer.inference.embed import Embedder, Embedding
-    from nysformer.inference.embed_file import check_unfinished, embed_to_file
-    from nysformer.inference.embed_shards import Progress
-    from nysformer.inference.predict import MOSTLY_UNKNOWN
+    from nysformer.inference.embed import Embedder
+    from nysformer.inference.embed_file import check_unfinished_vectors, embed_to_file
     from nysformer.inference.vector_file import places_beside
     from nysformer.tasks.passages import as_passages
 
-    if not sources:
-        if sys.stdin.isatty():
-            raise NysformerError("no documents: name a file or a folder, or pipe JSON Lines into standard input")
-        sources = ["-"]
+    sources = named_sources(sources)
     model, output = Path(options.model), Path(options.output)
     check_outputs([output, places_beside(output) if output.suffix.lower() == ".npy" else None], sources, model)
-    names = kept_names(options.keep)
+    names = kept_names(keeping.keep)
     log = ReadLog()
-    flags = flags_of(ReadOptions)
-    unknown = UnknownCount()
-    with (
-        saying_how_to_go_on(resume_command("embed", sys.argv[2:])),
-        document_progress(quiet=False) as progress,
-    ):
-        check_unfinished(output, resume=options.resume, overwrite=options.overwrite)
+    with going_on("embed"), document_progress(quiet=False) as progress:
+        check_unfinished_vectors(output, resume=keeping.resume, overwrite=keeping.overwrite)
         documents = read_records(sources, reading, labelled=False, stdin=sys.stdin.buffer, log=log, columns=bool(names))
         check_columns(sources, reading, names)
         settings = {name: value for name, value in as_keywords(running).items() if name != "reading"}
@@ -148,31 +111,18 @@ def embed(
             normalize=options.normalize,
             **settings,
         )
-
-        def seen(answer: Embedding | RecordError) -> None:
-            if isinstance(answer, RecordError):
-                progress.report(in_flags(str(answer), flags))
-                return
-            progress.advance(answer.length)
-            if answer.unknown > MOSTLY_UNKNOWN:
-                unknown.add(answer.source, answer.line)
-
-        def resumed(done: Progress) -> None:
-            progress.report(f"{output}: going on after {done.items:,} documents")
-            progress.advance(done.tokens, done.items - done.bad)
-
+        report = DocumentReport(progress)
         done = embed_to_file(
             embedder,
             keep_columns(documents, names, named_layouts(TEXT_AND_LABEL, reading, labelled=False)),
             output,
             keep=names,
-            resume=options.resume,
-            overwrite=options.overwrite,
-            seen=seen,
-            resumed=resumed,
+            resume=keeping.resume,
+            overwrite=keeping.overwrite,
+            seen=report.seen,
+            resumed=partial(report.resumed, output),
         )
-        for line in log.lines():
-            progress.report(line)
-    unknown.report()
+        report.read(log)
+    report.end()
     if done.bad:
         raise typer.Exit(1)

@@ -42,6 +42,8 @@ def inspect(
         say(f"layer {layer}: {', '.join(f'{name} {value}' for name, value in sorted(values.items()))}")
     say(f"convolution: {'none' if found.conv_kernel_size is None else f'{found.conv_kernel_size} taps'}")
     say(f"positions: {'none, any length' if found.positions is None else f'{found.positions:,} tokens'}")
+    if found.pooling is not None:
+        say(f"pooling of the head: {found.pooling}")
     parts = new_table(console.width, "part", "parameters")
     parts.columns[1].justify = "right"
     for name, number in found.parameters.items():

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from nysformer import __version__
 from nysformer.cli.convert import convert
 from nysformer.cli.demo import demo
+from nysformer.cli.distill import distill
 from nysformer.cli.embed import embed
 from nysformer.cli.evaluate import evaluate
 from nysformer.cli.export import export
@@ -67,7 +68,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (pretrain, finetune):
+for command in (pretrain, distill, finetune):
     app.command(cls=TrainingCommand)(command)
 for command in (evaluate, predict, embed, index, search, demo, convert, export, inspect):
     app.command(cls=Command)(command)

@@ -1,22 +1,23 @@
 """`nysformer predict`: documents in, lines of JSON, CSV or Parquet out."""
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from nysformer.cli.options import Fixed, filled, flags_of
-from nysformer.cli.output import UnknownCount, check_outputs
+from nysformer.cli.documents import DocumentReport, KeepOptions, Sources, going_on, named_sources
+from nysformer.cli.options import Fixed, filled
+from nysformer.cli.output import check_outputs
 from nysformer.cli.progress import document_progress
-from nysformer.cli.wording import in_flags
 from nysformer.data.reading import ReadOptions
 from nysformer.data.tables import TABLE_FORMATS, TableFormat
 from nysformer.errors import NysformerError
 from nysformer.inference.options import InferenceOptions
-from nysformer.options import Choice, Text, Texts, as_keywords, check_options, option, option_class, required, whole
+from nysformer.options import Choice, Text, as_keywords, check_options, option, option_class, required, whole
 
 __all__ = ["predict"]
 
@@ -38,12 +39,6 @@ class PredictOptions:
         show_default="by the suffix of `output`, else jsonl",
         help="What to write. csv and parquet: one column per label; parquet needs `output`.",
     )
-    keep: tuple[str, ...] = option(
-        (),
-        Texts(),
-        metavar="NAME,NAME,...",
-        help="Columns of the input to carry through. One named as an output column gets the prefix input_.",
-    )
     top_k: int | None = option(
         None, whole(1), metavar="K", show_default="all", help="Only the K likeliest probabilities, in that order."
     )
@@ -59,17 +54,10 @@ class PredictOptions:
 
 @filled
 def predict(
-    sources: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="FILE|FOLDER|-",
-            help="Files, folders (every text file below), or - for standard input, which is also read where none is "
-            "named.",
-            show_default=False,
-        ),
-    ] = None,
+    sources: Sources = None,
     *,
     options: PredictOptions,
+    keeping: KeepOptions,
     reading: Annotated[ReadOptions, Fixed(label_column=None, group_column=None, label_from="top")],
     running: InferenceOptions,
 ) -> None:
@@ -83,9 +71,12 @@ def predict(
     read one at a time, so the input may be larger than memory, and what comes
     slowly through a pipe is answered as it comes.
 
-    A line that is no document is reported on standard error with its number
-    and does not stop the rest. Exit code: 0 if all were answered, 1 if some
-    lines were bad, 2 for wrong use, such as a folder without a model.
+    With --output, what is finished is kept beside the file until that is whole: a
+    run that was stopped, even killed, goes on with --resume and the same options
+    and documents. A line that is no document is reported on standard error with
+    its number and does not stop the rest. Exit code: 0 if all were answered, 1 if
+    some lines were bad, 2 for wrong use, such as a folder without a model, 130
+    after Ctrl-C, which prints the command that goes on.
 
     Example: nysformer predict --model runs/demo LICENSE
 
@@ -97,58 +88,63 @@ def predict(
     from nysformer.data.reader import ReadLog, check_columns, read_records
     from nysformer.data.reading import named_layouts
     from nysformer.data.records import RecordError
-    from nysformer.data.tables import check_table_format, row_writer, table_format
-    from nysformer.files.atomic import write_atomically
+    from nysformer.data.tables import check_table_format, table_format
+    from nysformer.files.atomic import check_output
+    from nysformer.inference.answer_file import answer_to_file, written_rows
     from nysformer.inference.answers import AnswerRows, keep_columns, kept_names
-    from nysformer.inference.predict import MOSTLY_UNKNOWN, Predictor, layouts_of
+    from nysformer.inference.predict import Predictor, layouts_of
+    from nysformer.inference.unfinished import check_unfinished
 
-    if not sources:
-        if sys.stdin.isatty():
-            raise NysformerError("no documents: name a file or a folder, or pipe JSON Lines into standard input")
-        sources = ["-"]
+    sources = named_sources(sources)
     output = None if options.output is None else Path(options.output)
     form = table_format(output, options.format)
     check_table_format(form)
     check_outputs([output], sources, Path(options.model))
     if output is None and form == "parquet":
         raise NysformerError("format='parquet': Parquet is not written to standard output; give output=FILE")
-    names = kept_names(options.keep)
+    if output is None and (keeping.resume or keeping.overwrite):
+        word = "resume" if keeping.resume else "overwrite"
+        raise NysformerError(f"{word}=True is for a file; give output=FILE, or leave it out")
+    names = kept_names(keeping.keep)
     log = ReadLog()
-    layouts = layouts_of(options.model)
-    documents = read_records(
-        sources, reading, layouts, labelled=False, stdin=sys.stdin.buffer, log=log, columns=bool(names)
-    )
-    check_columns(sources, reading, names, layouts)
-    predictor = Predictor.from_pretrained(options.model, **as_keywords(running))
-    own = named_layouts(layouts, reading, labelled=False)
-    rows = AnswerRows(predictor.task, keep=names, top_k=options.top_k)
-    shape = rows.nested if form == "jsonl" else rows.flat
-    flags = flags_of(ReadOptions)
-    bad = 0
-    unknown = UnknownCount()
     with (
-        _standard_output() if output is None else write_atomically(output, binary=form == "parquet") as out,
+        nullcontext() if output is None else going_on("predict"),
         document_progress(quiet=output is None and sys.stdout.isatty()) as progress,
     ):
-        if form != "parquet":
-            # UTF-8 whatever the locale; the bytes of a file name that is not become escapes.
-            out.reconfigure(encoding="utf-8", errors="backslashreplace")
-        with row_writer(out, form, rows.columns) as write:
-            for answer in predictor.predict(keep_columns(documents, names, own)):
-                if isinstance(answer, RecordError):
-                    bad += 1
-                    progress.report(in_flags(str(answer), flags))
-                else:
-                    write(shape(answer))
-                    progress.advance(answer.length)
-                    if answer.unknown > MOSTLY_UNKNOWN:
-                        unknown.add(answer.source, answer.line)
-        for line in log.lines():
-            progress.report(line)
-    unknown.report()
+        if output is not None:
+            check_unfinished(output, check_output(output), resume=keeping.resume, overwrite=keeping.overwrite)
+        layouts = layouts_of(options.model)
+        documents = read_records(
+            sources, reading, layouts, labelled=False, stdin=sys.stdin.buffer, log=log, columns=bool(names)
+        )
+        check_columns(sources, reading, names, layouts)
+        predictor = Predictor.from_pretrained(options.model, **as_keywords(running))
+        rows = AnswerRows(predictor.task, keep=names, top_k=options.top_k)
+        items = keep_columns(documents, names, named_layouts(layouts, reading, labelled=False))
+        report = DocumentReport(progress)
+        bad = 0
+        if output is None:
+            out: Any = sys.stdout
+            out.reconfigure(encoding="utf-8", errors="backslashreplace")  # whatever the locale
+            with written_rows(out, form, rows) as write:
+                for answer in predictor.predict(items):
+                    write(answer)
+                    report.seen(answer)
+                    bad += isinstance(answer, RecordError)
+        else:
+            bad = answer_to_file(
+                predictor,
+                items,
+                output,
+                rows,
+                form,
+                settings={"keep": names, "top_k": options.top_k, "dtype": running.dtype},
+                resume=keeping.resume,
+                overwrite=keeping.overwrite,
+                seen=report.seen,
+                resumed=partial(report.resumed, output),
+            ).bad
+        report.read(log)
+    report.end()
     if bad:
         raise typer.Exit(1)
-
-
-def _standard_output() -> AbstractContextManager[Any]:
-    return nullcontext(sys.stdout)

@@ -18,7 +18,7 @@ _TYPED = "nysformer.typed"
 
 
 class FilesCommand(TyperCommand):
-    """A command without arguments, where several files may follow --train and --valid, as a shell's `*` gives them.
+    """A command where several files may follow --train, --text and --valid, as a shell's `*` gives them.
 
     The command line as it was typed stands in the context's `meta`.
     """
@@ -33,7 +33,7 @@ def _spread(args: Iterable[str]) -> Iterator[str]:
     option, first = "", False
     for arg in args:
         if arg.startswith("-"):
-            option, first = arg if arg in ("--train", "--valid") else "", True
+            option, first = arg if arg in ("--train", "--text", "--valid") else "", True
         elif option and not first:
             yield option
         else:

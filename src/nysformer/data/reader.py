@@ -15,7 +15,7 @@ from nysformer.data.reading import TEXT_AND_LABEL, Layout, ReadLog, ReadOptions
 from nysformer.data.records import EMPTY, HOLDS_NOTHING, Item, Record, RecordError, Waiting, shown
 from nysformer.data.rows import RowReader, label_names, no_column
 from nysformer.data.sources import STDIN, WHOLE_FILES, check_sources, find_files, list_sources, nothing
-from nysformer.errors import NysformerError
+from nysformer.errors import MissingColumn, NysformerError
 
 __all__ = ["STDIN", "Data", "ReadLog", "ReadOptions", "check_columns", "read_records", "read_strictly"]
 
@@ -102,13 +102,18 @@ def read_strictly(
 
     Raises:
         NysformerError: also, while reading, for the first `RecordError`.
+        MissingColumn: that is one, where the first row lacks a column.
     """
     items = read_records(data, options, layouts, labelled=labelled, stdin=stdin, log=log, columns=columns)
+    found = False
     for item in items:
         if isinstance(item, RecordError):
+            if item.columns and not found:
+                raise MissingColumn(str(item), item.columns)
             remedy = "leave it out" if item.reason.endswith(HOLDS_NOTHING) else "fix or remove it"
             raise NysformerError(str(item) if ";" in item.reason else f"{item}; {remedy}")
         if isinstance(item, Record):
+            found = True
             yield item
 
 
@@ -182,14 +187,15 @@ class _Reading:
         """Of rows that are in memory.
 
         Raises:
-            NysformerError: at once, for a table without a column that is needed.
+            MissingColumn: at once, for a table without a column that is needed.
         """
         if not isinstance(given, Table):
             return self._counted(self.rows.records(given, GIVEN, None), GIVEN)
         absent = None if given.columns is None else self.rows.lacks(given.columns)
         if absent is not None:
             reason = no_column(absent[0], given.columns or [], None)
-            raise NysformerError(f"the {given.kind} has {reason}; name the one with the {absent[1]}")
+            line = f"the {given.kind} has {reason}; name the one with the {absent[1]}"
+            raise MissingColumn(line, tuple(given.columns or ()))
         rows = given.read(None if self.columns else self.rows.wanted())
         return self._counted(self.rows.records(rows, GIVEN, None), GIVEN)
 

@@ -62,11 +62,18 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class RecordError:
-    """What could not be read, where, and why; `line` is None where the whole file is meant."""
+    """What could not be read, where, and why.
+
+    Attributes:
+        source, line: where; `line` is None where the whole file is meant.
+        reason: why.
+        columns: of a row that lacks one which is needed; not compared.
+    """
 
     source: str
     line: int | None
     reason: str
+    columns: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         place = shown(self.source) if self.line is None else f"{shown(self.source)}:{self.line}"

@@ -106,8 +106,9 @@ class RowReader:
                 assert named is not None
                 yield self.record(row, named, source, kind)
             elif named not in said:
-                reason = f"{no_column(absent[0], list(map(str, row.values)), kind)}; name the one with the {absent[1]}"
-                yield RecordError(source, row.line, reason)
+                names = list(map(str, row.values))
+                reason = f"{no_column(absent[0], names, kind)}; name the one with the {absent[1]}"
+                yield RecordError(source, row.line, reason, tuple(names))
                 if kind in ("csv", "tsv", "parquet", "conll", "conllu"):
                     said.add(named)
 

@@ -31,7 +31,7 @@ def holds_nothing(folder: Path) -> bool:
 
 
 @contextmanager
-def lock_folder(path: str | Path) -> Iterator[None]:
+def lock_folder(path: str | Path, *, title: str | Path | None = None) -> Iterator[None]:
     """Make the folder `path` where it is missing, and keep every other process and thread from locking it.
 
     The operating system holds the lock, so one whose process was killed is free. At the end the lock file is removed,
@@ -39,6 +39,7 @@ def lock_folder(path: str | Path) -> Iterator[None]:
 
     Args:
         path: the folder; a link to it is the same folder.
+        title: what is written, for the error that another process writes it; None: the folder.
 
     Raises:
         NysformerError: another process has locked the folder, which is named with its host and since when; the folder
@@ -62,7 +63,7 @@ def lock_folder(path: str | Path) -> Iterator[None]:
         lock.acquire(blocking=False)
     except Timeout as error:
         raise NysformerError(
-            f"{path}: {_holder(folder / LOCK)} is writing here; wait for it or name another"
+            f"{path if title is None else title}: {_holder(folder / LOCK)} is writing here; wait for it or name another"
         ) from error
     except FileExistsError as error:
         raise NysformerError(f"{path}: a file stands where the folder should be; name another folder") from error

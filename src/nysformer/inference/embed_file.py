@@ -6,41 +6,36 @@ Finished vectors lie in shards, in a hidden folder beside the file, until it is 
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from nysformer.data.given import given_records
-from nysformer.data.records import Item, Record, RecordError, Waiting
-from nysformer.data.tables import plain
-from nysformer.errors import Interrupted, NysformerError
+from nysformer.data.records import Item, RecordError
+from nysformer.errors import NysformerError
 from nysformer.files.atomic import check_output
-from nysformer.files.locks import lock_folder
 from nysformer.inference.embed import Embedder, Embedding
-from nysformer.inference.embed_shards import Progress, Shards, digest_of, is_unfinished
+from nysformer.inference.embed_shards import Progress, Shards
+from nysformer.inference.unfinished import check_unfinished, digest_of, kept_work, locked_work, noted, read_over
 from nysformer.inference.vector_file import check_vector_format, places_beside, vector_schema, write_vectors
 
-__all__ = ["check_unfinished", "embed_to_file", "probe_of"]
+__all__ = ["check_unfinished_vectors", "embed_to_file", "probe_of"]
 
 _PROBE = "The quick brown fox jumps over 42 lazy dogs; caf\N{LATIN SMALL LETTER E WITH ACUTE}."
 
 
-def check_unfinished(output: str | Path, *, resume: bool, overwrite: bool) -> None:
+def check_unfinished_vectors(output: str | Path, *, resume: bool, overwrite: bool) -> None:
     """Check, before a model is loaded, that a run may write to `output`.
 
     Raises:
-        NysformerError: a file that cannot be written; an unfinished run, and neither `resume` nor `overwrite`, or both.
+        NysformerError: a file that cannot be written; as `nysformer.inference.unfinished.check_unfinished`.
     """
     check_vector_format(output)
     place = check_output(output)
     if place.suffix.lower() == ".npy":
         check_output(places_beside(place))
-    if resume and overwrite:
-        raise NysformerError("resume=True and overwrite=True: choose one")
-    if not (resume or overwrite) and is_unfinished(_work_folder(place)):
-        raise NysformerError(
-            f"{output}: an unfinished run lies beside it; go on with resume=True, or start over with overwrite=True"
-        )
+    check_unfinished(output, place, resume=resume, overwrite=overwrite)
 
 
 def embed_to_file(
@@ -62,10 +57,10 @@ def embed_to_file(
     Args:
         embedder: see `Embedder`. A run may go on with other `tokens_per_batch`, and on another device.
         documents: texts, or the items of a reader.
-        output: ends in .parquet, or in .npy, whose places go to a Parquet file beside it. Replaced if it exists.
+        output: ends in .parquet, or in .npy, whose places go to a Parquet file beside it.
         keep: names of `Record.columns` to carry through, as text.
         resume: go on with an unfinished run, if there is one.
-        overwrite: discard an unfinished run, if there is one.
+        overwrite: discard an unfinished run, and replace the file, if there is one.
         seen: is told each answer, in the order of the documents.
         resumed: is told how far the unfinished run had come.
 
@@ -73,13 +68,12 @@ def embed_to_file(
         How far the run came, over all its parts.
 
     Raises:
-        NysformerError: as `check_unfinished` and `Embedder.embed`; an unfinished run of other settings, another model
-            or other documents; another process is writing the file.
+        NysformerError: as `check_unfinished_vectors` and `Embedder.embed`; an unfinished run of other settings, another
+            model or other documents; another process is writing the file.
         Interrupted: in place of a `KeyboardInterrupt`, with how to go on.
     """
-    check_unfinished(output, resume=resume, overwrite=overwrite)
+    check_unfinished_vectors(output, resume=resume, overwrite=overwrite)
     place = check_output(output)
-    folder = _work_folder(place)
     job = {
         "settings": {
             "pooling": embedder.pooling,
@@ -93,21 +87,19 @@ def embed_to_file(
         "probe": probe_of(embedder),
     }
     schema = vector_schema(embedder.dimension, keep, passages=embedder.passages != "none")
-    try:
-        with lock_folder(folder):
-            shards = Shards(folder, keep, schema, overwrite=overwrite)
-            shards.begin(job, output)
+    with locked_work(output, place, resume=resume, overwrite=overwrite) as folder:
+        shards = Shards(folder, keep, schema, overwrite=overwrite)
+        shards.begin(job, output)
+        with kept_work(output, partial(_keep, shards)):
+            records = given_records(documents)
+            read_over(output, records, shards.done.items, shards.done.digest)
             if resumed is not None and shards.done.items:
                 resumed(shards.done)
-            with _saying_how_to_go_on(output, shards):
-                _embed_all(embedder, given_records(documents), shards, seen)
-                done = shards.done
-                about = {**job, **asdict(done), "id": digest_of(json.dumps([job, asdict(done)]))}
-                write_vectors(Path(output), shards.tables(), schema, done.vectors, about)
-            shards.remove()
-    finally:
-        with suppress(OSError):  # an unfinished run stays
-            folder.rmdir()
+            _embed_all(embedder, records, shards, seen)
+            done = shards.done
+            about = {**job, **asdict(done), "id": digest_of(json.dumps([job, asdict(done)]))}
+            write_vectors(Path(output), shards.tables(), schema, done.vectors, about)
+        shards.remove()
     return done
 
 
@@ -122,16 +114,8 @@ def _embed_all(
     shards: Shards,
     seen: Callable[[Embedding | RecordError], None] | None,
 ) -> None:
-    _read_over(records, shards.done)
     digests: deque[str] = deque()
-
-    def noted() -> Iterator[Item]:
-        for item in records:
-            if not isinstance(item, Waiting):
-                digests.append(_item_digest(item))
-            yield item
-
-    for answer in embedder.embed(noted()):
+    for answer in embedder.embed(noted(records, digests)):
         shards.add(answer, digests.popleft())
         if not digests:  # the end of what was embedded together
             shards.flush_if_due()
@@ -140,52 +124,9 @@ def _embed_all(
     shards.flush()
 
 
-def _read_over(records: Iterator[Item], done: Progress) -> None:
-    """Read over the documents that are answered.
-
-    Raises:
-        NysformerError: they are others.
-    """
-    digest = ""
-    for _ in range(done.items):
-        item = next((item for item in records if not isinstance(item, Waiting)), None)
-        if item is None:
-            break
-        digest = digest_of(digest + _item_digest(item))
-    if digest != done.digest:
-        raise NysformerError(
-            f"the first {done.items:,} documents are not those of the unfinished run; give the same input again, or "
-            "start over with overwrite=True"
-        )
-
-
-def _item_digest(item: Record | RecordError) -> str:
-    columns = plain(item.columns) if isinstance(item, Record) else None
-    text = item.text if isinstance(item, Record) else None
-    return digest_of(json.dumps([item.source, item.line, text, columns]))
-
-
-def _work_folder(place: Path) -> Path:
-    return place.with_name(f".{place.name[:60]}.unfinished")
-
-
-@contextmanager
-def _saying_how_to_go_on(output: str | Path, shards: Shards) -> Iterator[None]:
-    """Keep what is finished where the block fails, and say so."""
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise Interrupted(f"{output}: interrupted; {_kept(shards)}") from error
-    except NysformerError as error:
-        if "overwrite=True" in str(error):
-            raise
-        raise NysformerError(f"{error}; {_kept(shards)}") from error
-
-
-def _kept(shards: Shards) -> str:
+def _keep(shards: Shards) -> int:
     with suppress(NysformerError):  # such as a full disk
         shards.flush()
     if not shards.stored.items:
         shards.remove()
-        return "nothing was finished: start it again"
-    return f"{shards.stored.items:,} documents are kept: go on with resume=True"
+    return shards.stored.items

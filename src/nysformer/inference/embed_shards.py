@@ -4,7 +4,6 @@ A shard says how many documents of the input it and those before it answer, and 
 resumed run knows that it reads the same input.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -18,14 +17,14 @@ from nysformer.data.records import RecordError
 from nysformer.errors import NysformerError
 from nysformer.files.atomic import write_atomically
 from nysformer.inference.embed import Embedding
+from nysformer.inference.unfinished import JOB, check_changed, digest_of
 from nysformer.inference.vector_file import vector_table
 
-__all__ = ["Progress", "Shards", "digest_of", "is_unfinished", "same_model"]
+__all__ = ["Progress", "Shards", "same_model"]
 
 SHARD_SECONDS = 20.0
 SHARD_BYTES = 64 * 2**20
 
-_JOB = "job.json"
 _STATE = b"nysformer.progress"
 _SAME_MODEL = 1e-3
 
@@ -49,22 +48,12 @@ class Progress:
     digest: str = ""
 
 
-def digest_of(text: str) -> str:
-    """SHA-256 in hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def same_model(one: Sequence[float], other: Sequence[float], tolerance: float = _SAME_MODEL) -> bool:
     """Whether two probes are of one model, by their difference relative to their length."""
     first, second = np.array(one), np.array(other)
     if first.shape != second.shape:
         return False
     return bool(np.linalg.norm(first - second) <= tolerance * max(np.linalg.norm(first), np.linalg.norm(second)))
-
-
-def is_unfinished(folder: Path) -> bool:
-    """Whether a run left its shards there."""
-    return (folder / _JOB).exists()
 
 
 class Shards:
@@ -91,7 +80,7 @@ class Shards:
         Raises:
             NysformerError: the unfinished run has other settings or another model.
         """
-        file = self._folder / _JOB
+        file = self._folder / JOB
         try:
             before = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -99,12 +88,7 @@ class Shards:
             with write_atomically(file) as out:
                 json.dump(job, out)
             return
-        for name, value in job["settings"].items():
-            if before["settings"].get(name) != value:
-                raise NysformerError(
-                    f"{output}: the unfinished run has {name}={before['settings'].get(name)!r}, not {value!r}; give "
-                    "the same again, or start over with overwrite=True"
-                )
+        check_changed(output, before["settings"], job["settings"])
         if not same_model(before["probe"], job["probe"]):
             raise NysformerError(
                 f"{output}: the unfinished run was made with another model or dtype; give the same again, or start "
@@ -166,7 +150,7 @@ class Shards:
 
     def remove(self) -> None:
         """Remove the job and its shards."""
-        for file in (self._folder / _JOB, *self._folder.glob("*.parquet"), *self._folder.glob(".*.part")):
+        for file in (self._folder / JOB, *self._folder.glob("*.parquet"), *self._folder.glob(".*.part")):
             file.unlink(missing_ok=True)
 
 

@@ -12,6 +12,7 @@ from nysformer.data.tables import Columns
 from nysformer.errors import NysformerError
 from nysformer.inference.predict import MOSTLY_UNKNOWN, Predictor
 from nysformer.tasks.base import Task
+from nysformer.tasks.fitting import naming_fitting_tasks
 from nysformer.tasks.reading import STRATEGIES
 
 __all__ = ["compare_readings", "evaluate", "mistake_columns"]
@@ -111,7 +112,8 @@ def compare_readings(
 
 def _labelled(predictor: Predictor, data: Data, read: ReadOptions | None, log: ReadLog | None) -> Documents:
     task = predictor.task
-    documents = load_documents(data, read, task.own_layouts, labelled=True, log=log)
+    with naming_fitting_tasks(task.name, read, "give a model of {}"):
+        documents = load_documents(data, read, task.own_layouts, labelled=True, log=log)
     for record in documents:
         task.categories(record)  # an unknown label is an error before the work, not after an hour of it
     return documents

@@ -199,22 +199,28 @@ class Predictor:
         return Embedder(self.model, self.tokenizer, **settings).embed(documents)
 
     def answered(
-        self, documents: Iterable[Given], read: ReadOptions | None = None, *, labelled: bool = False
+        self,
+        documents: Iterable[Given],
+        read: ReadOptions | None = None,
+        *,
+        labelled: bool = False,
+        windows_before: int = 0,
     ) -> Iterator[Answered | RecordError]:
         """As `predict`, with what the answers are made of.
 
         Args:
             documents, read: as in `predict`; labelled records where `labelled`.
             labelled: whether the examples get their targets.
+            windows_before: that an earlier part of a run has answered, see `runner.windows`.
 
         Raises:
             NysformerError: also for a label that is unusable, where `labelled`.
         """
-        return self._answered(given_records(documents, read, self.task.own_layouts), labelled)
+        return self._answered(given_records(documents, read, self.task.own_layouts), labelled, windows_before)
 
-    def _answered(self, records: Iterator[Item], labelled: bool) -> Iterator[Answered | RecordError]:
+    def _answered(self, records: Iterator[Item], labelled: bool, before: int) -> Iterator[Answered | RecordError]:
         runner = Runner(self.model, self.task, self.tokens_per_batch)
-        for window in windows(records, self.tokens_per_batch):
+        for window in windows(records, self.tokens_per_batch, before=before):
             yield from answer_window(window, self.task, self._encoder, self.reading, runner, labelled=labelled)
 
 

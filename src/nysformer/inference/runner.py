@@ -5,12 +5,13 @@ Shapes: B batch, N padded length.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from nysformer.data.batches import TokenBudgetBatchSampler
 from nysformer.data.records import Item, Record, RecordError, Waiting
@@ -75,6 +76,18 @@ class Runner:
                 outputs[index] = output
         return outputs
 
+    def outputs(
+        self, inputs: Mapping[str, Tensor], batch: Mapping[str, Tensor], examples: Sequence[Example]
+    ) -> list[Any]:
+        """What the model gives for a batch, one entry per example.
+
+        Args:
+            inputs: of the model, on its device.
+            batch: inputs and labels, as collated.
+            examples: of the batch.
+        """
+        return self.task.outputs(self.model(**inputs), batch, examples)
+
     def _forward(self, examples: list[Example]) -> list[Any]:
         # What a task draws follows from the number of the batch, so that every evaluation draws the same.
         rng = np.random.default_rng((0, 0, self._batches))
@@ -84,7 +97,7 @@ class Runner:
         inputs = {name: value.to(device) for name, value in batch.items() if name not in examples[0].targets}
         try:
             with torch.inference_mode(), self._context():
-                output = self.model(**inputs)
+                rows = self.outputs(inputs, batch, examples)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -92,21 +105,25 @@ class Runner:
                 f"not enough memory for a batch of {len(examples)} documents, the longest of "
                 f"{batch['input_ids'].shape[-1]:,} tokens; lower tokens_per_batch or max_length"
             ) from error
-        rows = self.task.outputs(output, batch, examples)
         if not all(np.isfinite(row).all() for row in rows):
             raise NotFinite("the model's scores are not finite numbers: its weights are broken; train it again")
         return rows
 
 
-def windows(records: Iterator[Item], tokens_per_batch: int) -> Iterator[list[Record | RecordError]]:
+def windows(records: Iterator[Item], tokens_per_batch: int, *, before: int = 0) -> Iterator[list[Record | RecordError]]:
     """Gather records that are answered together.
 
     A window ends when it is full, when the records end or reading them fails, and when a `Waiting` says that no more
     will come for now. The first window is small, so that the first answers come soon. A failure is raised once what was
     read before it is answered.
+
+    Args:
+        records: of the windows to come.
+        tokens_per_batch: of the batches that a window is made into.
+        before: windows that an earlier part of the run has answered; those that follow are cut as if it had gone on.
     """
     most = WINDOW_BATCHES * tokens_per_batch * CHARACTERS_PER_TOKEN
-    share = FIRST_SHARE
+    share = max(1, FIRST_SHARE >> before)
     window: list[Record | RecordError] = []
     characters = 0
     failure: Exception | None = None

@@ -7,6 +7,7 @@ from nysformer.layers.encoder import EncoderLayer
 from nysformer.layers.feed_forward import Intermediate, ResidualOutput
 from nysformer.layers.linear import project
 from nysformer.layers.nystrom_attention import NystromAttention
+from nysformer.layers.offsets import OffsetLinear, OffsetNorm, add_up, offset_from
 
 __all__ = [
     "MAX_MAP_BYTES",
@@ -15,8 +16,12 @@ __all__ = [
     "HeadKernels",
     "Intermediate",
     "NystromAttention",
+    "OffsetLinear",
+    "OffsetNorm",
     "ResidualOutput",
     "SelfAttention",
+    "add_up",
+    "offset_from",
     "project",
     "table_rows",
 ]

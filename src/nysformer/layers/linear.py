@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from nysformer.layers.offsets import OffsetLinear
 from nysformer.layers.watched import is_hooked
 from nysformer.ops import linear
 
@@ -34,7 +35,7 @@ def is_plain_linear(module: nn.Module) -> bool:
     An adapter need not be, nor is a layer that quantizes its input.
     """
     return (
-        type(module) is nn.Linear
+        type(module) in (nn.Linear, OffsetLinear)
         and type(module.weight) in (Tensor, nn.Parameter)
         and not is_hooked(module)
         and not _is_replaced()

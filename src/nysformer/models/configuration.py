@@ -46,8 +46,12 @@ class NystromformerConfig(PreTrainedConfig):
             landmarks beyond), "nystrom" (ignores softmax_max_length), "softmax" (always). None: what the published
             switch says when a model is built.
         softmax_max_length: for encoders trained with softmax attention: up to there they keep their numbers.
+        long_layers: documents beyond `exact_length` have layers of their own, stored as offsets to the others';
+            `nysformer distill` trains them.
         pinv_iterations: steps of the iterative inverse, 1 to 12; more is not better, see `ops.iterative_pinv`.
         position_embedding_type: "absolute", or "none" for no positions at all.
+        classifier_pooling: what sequence classification and multiple choice read: "first" (the first token, as
+            published), "mean" (of all tokens), "attention" (a mean with learned weights).
         pruned_heads: {layer: [heads]} that are gone; kept by `prune_heads`.
         layer_overrides: {layer: {name: value}}, in which that layer differs: num_landmarks, landmarks, landmark_steps,
             softmax_max_length, pinv_iterations.
@@ -87,8 +91,10 @@ class NystromformerConfig(PreTrainedConfig):
     softmax_max_length: int = 0
     landmarks: Literal["segments", "clusters"] = "segments"
     landmark_steps: int = 2
+    long_layers: bool = False
     pinv_iterations: int = 6
     position_embedding_type: Literal["absolute", "none"] = "absolute"
+    classifier_pooling: Literal["first", "mean", "attention"] = "first"
     pruned_heads: dict[Any, list[int]] | None = None
     layer_overrides: dict[Any, dict[str, Any]] | None = None
 
@@ -246,10 +252,12 @@ class NystromformerConfig(PreTrainedConfig):
         mode = self.resolved_attention_mode
         features = {
             "conv_kernel_size=None (written as a kernel of zeros)": self.conv_kernel_size is None,
+            "long_layers=True": self.long_layers,
             "pruned_heads": bool(self.pruned_heads),
             "inv_coeff_init_option=True": self.inv_coeff_init_option,
             f"pinv_iterations={self.pinv_iterations}": self.pinv_iterations != 6,
             "position_embedding_type='none'": self.position_embedding_type == "none",
+            f"classifier_pooling={self.classifier_pooling!r}": self.classifier_pooling != "first",
             f"softmax_max_length={self.softmax_max_length}": mode == "auto" and self.softmax_max_length > 0,
             f"landmarks='clusters' with landmark_steps={self.landmark_steps}": (
                 mode != "softmax" and self.landmarks == "clusters"

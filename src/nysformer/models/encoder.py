@@ -21,10 +21,12 @@ from nysformer.layers import (
     Intermediate,
     ResidualOutput,
     SelfAttention,
+    offset_from,
     table_rows,
 )
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.inputs import FIRST_POSITION, EncoderInputs, check_tensors
+from nysformer.models.long_layers import Route
 from nysformer.models.packing import PackedStates
 from nysformer.models.pretrained import NystromformerPreTrainedModel, attention_implementation
 from nysformer.ops import check_traceable, is_recorded
@@ -94,6 +96,19 @@ class NystromformerEncoder(nn.Module):
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__()
         self.layer = nn.ModuleList([NystromformerLayer(config, layer) for layer in range(config.num_hidden_layers)])
+        self.exact_length = config.exact_length
+        self.long_layer: nn.ModuleList | None = None
+        if config.long_layers:
+            self.add_long_layers(config)
+
+    def add_long_layers(self, config: NystromformerConfig) -> None:
+        """Give documents beyond `exact_length` layers of their own, which are those of the others to begin with."""
+        layers = [offset_from(base, NystromformerLayer(config, layer)) for layer, base in enumerate(self.layer)]
+        self.long_layer = nn.ModuleList(layers).train(self.training)
+
+    def all_layers(self) -> list[Any]:
+        """The layers of short documents, then those of long ones where they have their own."""
+        return [*self.layer, *(self.long_layer or ())]
 
     def forward(
         self,
@@ -109,6 +124,7 @@ class NystromformerEncoder(nn.Module):
             last_hidden_state as rows; hidden_states and attentions padded, as the model returns them.
         """
         packing = inputs.packing
+        route = Route.plan(inputs.documents, hidden, None if self.long_layer is None else self.exact_length)
         states: list[Tensor] = []
         maps: list[Tensor] = []
         for index, layer in enumerate(self.layer):
@@ -117,7 +133,8 @@ class NystromformerEncoder(nn.Module):
                 # The next layer reads the very tensor that is returned, so that `retain_grad` on it sees a gradient.
                 hidden = packing.pack(states[-1])
             mask = None if head_mask is None else head_mask[index]
-            hidden, attention_map = layer(hidden, inputs.documents, mask, output_attentions)
+            long_layer = layer if self.long_layer is None else self.long_layer[index]
+            hidden, attention_map = route.run(layer, long_layer, hidden, mask, output_attentions)
             if attention_map is not None:
                 maps.append(attention_map)
         if output_hidden_states:
@@ -170,6 +187,26 @@ class NystromformerModel(NystromformerPreTrainedModel):
                 "keep this without the warning."
             )
         self.post_init()
+
+    def add_long_layers(self) -> None:
+        """Give documents that are read through landmarks layers of their own, in place.
+
+        Their weights are offsets to those of `encoder.layer`, zero to begin with, so that nothing changes until they
+        are trained; documents of at most `config.exact_length` tokens never meet them.
+
+        Raises:
+            NysformerError: the model has them already, reads every document by softmax attention, or came out of
+                `optimize`.
+        """
+        self._refuse_if_optimized("given long layers: give them to")
+        if self.config.long_layers:
+            raise NysformerError("the model has long layers already: train those")
+        if self.config.exact_length is None:
+            raise NysformerError(
+                "attention_mode is 'softmax', which reads documents of any length alike: choose 'auto'"
+            )
+        self.config.long_layers = True
+        self.encoder.add_long_layers(self.config)
 
     def get_input_embeddings(self) -> nn.Embedding:
         return self.embeddings.word_embeddings
@@ -286,7 +323,7 @@ class NystromformerModel(NystromformerPreTrainedModel):
     def _follow_implementation(self) -> None:
         """Let the layers run what the configuration names now: `set_attn_implementation` only writes it there."""
         implementation = attention_implementation(self.config._attn_implementation)
-        for layer in self.encoder.layer:
+        for layer in self.encoder.all_layers():
             attention = getattr(layer.attention, "self", None)
             if isinstance(attention, SelfAttention) and attention.implementation != implementation:
                 attention.implementation = implementation

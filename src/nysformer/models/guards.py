@@ -157,8 +157,11 @@ class GuardedModel(PreTrainedModel):
         """Take the convolution out again that was built to read kernels of zeros, unless it was trained since."""
         absent = {key for key in info["missing_keys"] if ".attention.self.conv." in key}
         info["missing_keys"] = set(info["missing_keys"]) - absent
-        if drop_zero_convolution(self.base_model.encoder.layer, absent=bool(absent)):
+        encoder = self.base_model.encoder
+        if drop_zero_convolution(encoder.layer, absent=bool(absent)):
             self.config.conv_kernel_size = None
+            for layer in encoder.long_layer or ():
+                layer.attention.self.conv = None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

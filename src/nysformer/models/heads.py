@@ -25,6 +25,7 @@ from nysformer.models.head_model import HeadModel, TokenHeadModel
 from nysformer.models.inputs import check_tensors
 from nysformer.models.losses import cross_entropy, sequence_loss, span_loss
 from nysformer.models.packing import PackedStates, Packing
+from nysformer.models.pooling import Pooling
 
 __all__ = [
     "NystromformerForMultipleChoice",
@@ -50,7 +51,9 @@ class ClassificationHead(nn.Module):
 
 
 class NystromformerForSequenceClassification(HeadModel):
-    """Classify documents by their first unmasked token, or regress.
+    """Classify documents, or regress, by what `config.classifier_pooling` makes of their tokens.
+
+    "first" is the first unmasked token, as published; "mean" and "attention" read all of them, see `Pooling`.
 
     labels are (B,) class numbers, or (B,) or (B, num_labels) floats for regression and multi-label; the loss follows
     config.problem_type, inferred from the labels where it is unset. logits are (B, num_labels).
@@ -60,11 +63,28 @@ class NystromformerForSequenceClassification(HeadModel):
 
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__(config)
+        self.pooling = Pooling(config)
         self.classifier = ClassificationHead(config)
         self.post_init()
 
+    def features(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        """What the classifier reads of each document, (B, E), from (B, N) inputs as in `forward`."""
+        states = self._run_backbone(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=None,
+            inputs_embeds=None,
+            output_attentions=None,
+            output_hidden_states=None,
+            head_mask=None,
+        )
+        return self.pooling(states.rows, states.packing)
+
     def logits(self, states: PackedStates) -> Tensor:
-        return self.classifier(states.packing.first_rows(states.rows))
+        return self.classifier(self.pooling(states.rows, states.packing))
 
     def loss(self, logits: Tensor, labels: Tensor, packing: Packing, num_items: Tensor | int | None) -> Tensor:
         return sequence_loss(logits, labels, self.config.problem_type, num_items)
@@ -87,12 +107,14 @@ class NystromformerForTokenClassification(TokenHeadModel):
 
 class NystromformerForMultipleChoice(HeadModel):
     """Choose among C documents a question. Inputs are (B, C, N) and inputs_embeds (B, C, N, E); labels (B,) hold the
-    right choice; logits are (B, C). Hidden states and maps have B * C rows."""
+    right choice; logits are (B, C). Hidden states and maps have B * C rows. `config.classifier_pooling` chooses what is
+    read of each."""
 
     output_class = MultipleChoiceModelOutput
 
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__(config)
+        self.pooling = Pooling(config)
         self.pre_classifier = nn.Linear(config.hidden_size, config.hidden_size)
         self.classifier = nn.Linear(config.hidden_size, 1)
         self.post_init()
@@ -145,8 +167,8 @@ class NystromformerForMultipleChoice(HeadModel):
         return self._output(states, return_dict, loss=loss, logits=logits)
 
     def logits(self, states: PackedStates) -> Tensor:
-        first = states.packing.first_rows(states.rows)
-        return project(self.classifier, project(self.pre_classifier, first).relu())
+        features = self.pooling(states.rows, states.packing)
+        return project(self.classifier, project(self.pre_classifier, features).relu())
 
 
 class NystromformerForQuestionAnswering(HeadModel):

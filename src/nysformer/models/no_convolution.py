@@ -19,6 +19,7 @@ __all__ = ["MARK", "drop_zero_convolution", "expects_zeros", "with_zeros", "with
 
 MARK = "zero_convolution"
 _CONV, _VALUE = "attention.self.conv.weight", "attention.self.value.weight"
+_LONG = "encoder.long_layer."  # these have no kernels of their own
 
 
 def expects_zeros(config: PreTrainedConfig) -> bool:
@@ -31,7 +32,7 @@ def with_zeros(state: Mapping[str, Tensor], head_size: int) -> dict[str, Tensor]
     zeros = {
         key.removesuffix(_VALUE) + _CONV: torch.zeros(len(value) // head_size, 1, 1, 1, dtype=value.dtype)
         for key, value in state.items()
-        if key.endswith(_VALUE)
+        if key.endswith(_VALUE) and _LONG not in key
     }
     return {**state, **zeros}
 

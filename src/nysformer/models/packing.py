@@ -5,6 +5,7 @@ Shapes: B batch, N padded length, T packed tokens, E hidden size.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -68,18 +69,45 @@ class Packing:
         Args:
             rows: (T, E); while recorded (B, N, E), zero at masked places.
         """
-        batch, length = self.shape
         if self.mask is None:
             return self.unpack(rows)[:, 0]
         if self.layout is None:
             first = self.mask.to(torch.uint8).argmax(dim=1)
-            return rows[torch.arange(batch, device=rows.device), first]
-        index, offsets, lengths = self.layout.index, self.layout.offsets[:-1], self.layout.lengths
-        assert index is not None  # there is a mask
-        starts = [start for start, tokens in zip(offsets, lengths, strict=True) if tokens > 0]
+            return rows[torch.arange(self.shape[0], device=rows.device), first]
+        starts = [start for start, tokens in zip(self.layout.offsets, self.layout.lengths, strict=False) if tokens > 0]
         first = torch.tensor(starts, dtype=torch.int64, device=rows.device)
-        documents = index[first] // length
-        return rows.new_zeros(batch, *rows.shape[1:]).index_copy_(0, documents, rows.index_select(0, first))
+        return self._by_document(rows.index_select(0, first), first)
+
+    def reduce(self, rows: Tensor, function: Callable[[Tensor, Tensor | None], Tensor]) -> Tensor:
+        """(B, E): what a function makes of the tokens of each document, zeros for a document without one.
+
+        Args:
+            rows: (T, E); while recorded (B, N, E), zero at masked places.
+            function: (K, N, E) of K documents, and (K, N), True where a token is real, or None where all are, to
+                (K, E). A document without a token, which is all False, gives zeros.
+        """
+        if self.mask is None:
+            return function(self.unpack(rows), None)
+        if self.layout is None:
+            return function(rows, self.mask)
+        results = [function(rows[:0].unflatten(0, (0, 1)), None)]  # what there is where no document has a token
+        starts: list[int] = []
+        start = 0
+        for documents, tokens, _ in self.layout.groups():
+            if tokens == 0:
+                continue
+            end = start + documents * tokens
+            results.append(function(rows[start:end].unflatten(0, (documents, tokens)), None))
+            starts.extend(range(start, end, tokens))
+            start = end
+        return self._by_document(torch.cat(results), torch.tensor(starts, dtype=torch.int64, device=rows.device))
+
+    def _by_document(self, found: Tensor, starts: Tensor) -> Tensor:
+        """(B, E), of what was found for the documents whose first rows these are; zeros for the others."""
+        assert self.layout is not None
+        assert self.layout.index is not None  # there is a mask
+        documents = self.layout.index[starts] // self.shape[1]
+        return found.new_zeros(self.shape[0], *found.shape[1:]).index_copy_(0, documents, found)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from torch import nn
 from transformers import initialization as init
 
 from nysformer.errors import NysformerError
-from nysformer.layers import HeadKernels
+from nysformer.layers import HeadKernels, OffsetLinear, OffsetNorm
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.guards import GuardedModel
 from nysformer.models.inputs import FIRST_POSITION
+from nysformer.models.pooling import Pooling
 from nysformer.models.pruning import prune_layer
 from nysformer.ops import Implementation, refuse_script
 
@@ -49,9 +50,15 @@ class NystromformerPreTrainedModel(GuardedModel):
     _keys_to_ignore_on_load_unexpected = [r"embeddings\.position_ids", r"embeddings\.token_type_ids"]  # noqa: RUF012
 
     def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, OffsetLinear | OffsetNorm):
+            init.zeros_(module.weight)
+            init.zeros_(module.bias)
+            return
         super()._init_weights(module)
         if isinstance(module, HeadKernels):
             init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
+        elif isinstance(module, Pooling):
+            module.reset()
 
     def _check_and_adjust_attn_implementation(
         self, attn_implementation: str | None, *args: Any, **kwargs: Any
@@ -111,6 +118,8 @@ class NystromformerPreTrainedModel(GuardedModel):
             kept = set(self.config.heads_left(layer))
             places = [place for place, head in enumerate(heads) if head in kept]
             prune_layer(self.base_model.encoder.layer[layer], places, head_size)
+            if self.base_model.encoder.long_layer is not None:
+                prune_layer(self.base_model.encoder.long_layer[layer], places, head_size)
 
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
         """As transformers' method.

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from nysformer.layers import EncoderLayer
+from nysformer.layers import EncoderLayer, HeadKernels
 
 __all__ = ["prune_layer"]
 
@@ -19,7 +19,7 @@ def prune_layer(layer: EncoderLayer, kept: list[int], head_size: int) -> None:
         projection.out_features = len(channels)
     _select(output.dense, "weight", 1, channels)
     output.dense.in_features = len(channels)
-    if attention.conv is not None:
+    if isinstance(attention.conv, HeadKernels):  # else there is none, or another layer's
         _select(attention.conv, "weight", 0, places)
     attention.num_heads = len(kept)
 

@@ -47,7 +47,7 @@ _SHARES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 _PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
 # Of a file; null there means what the model class does by itself.
 _OUTPUT_FLAGS = ("return_dict", "output_hidden_states", "output_attentions")
-_FLAGS = ("inv_coeff_init_option", "tie_word_embeddings", "add_cross_attention")
+_FLAGS = ("inv_coeff_init_option", "tie_word_embeddings", "add_cross_attention", "long_layers")
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nysformer.errors import NysformerError
 from nysformer.layers.fused import Int8Linear, PackedLinear, can_quantize, dense_projections, fuse_layer
+from nysformer.layers.offsets import OffsetLinear, add_up
 from nysformer.layers.watched import is_watched
 from nysformer.models.finite import check_finite_model
 from nysformer.models.pretrained import NystromformerPreTrainedModel
@@ -73,9 +74,11 @@ def optimize(
     if quantize is not None and not can_quantize():
         raise NysformerError("this PyTorch has no int8 products (the oneDNN engine): leave quantize away")
     fast = copy.deepcopy(model).eval().requires_grad_(False).to(precision)
+    for layer in fast.base_model.encoder.long_layer or ():
+        add_up(layer)
     check_finite_model(fast, type(model).__name__)
     if not compile and (quantize is not None or pays_to_pack(precision)):
-        for layer in fast.base_model.encoder.layer:
+        for layer in fast.base_model.encoder.all_layers():
             fuse_layer(layer, PackedLinear if quantize is None else Int8Linear)
     fast._become_optimized(compiled=compile)
     return fast
@@ -97,14 +100,15 @@ def _check_source(model: object) -> None:
         raise NysformerError("this model is optimized already: pass the model it was made from")
     if model.device.type != "cpu":
         raise NysformerError(f"optimize prepares a model for the CPU, and this one is on {model.device}: move it first")
-    for number, layer in enumerate(model.base_model.encoder.layer):
+    encoder = model.base_model.encoder
+    places = [f"encoder.layer.{number}" for number in range(len(encoder.layer))]
+    places += [f"encoder.long_layer.{number}" for number in range(len(encoder.long_layer or ()))]
+    for place, layer in zip(places, encoder.all_layers(), strict=True):
         for name, projection in dense_projections(layer).items():
-            _check_projection(f"encoder.layer.{number}.{name}", projection)
+            _check_projection(f"{place}.{name}", projection)
         # A hook on a module that is replaced would no longer run.
         if is_watched(layer.attention, layer.intermediate, layer.output):
-            raise NysformerError(
-                f"a hook hangs inside encoder.layer.{number}, and packed layers run none: remove it before optimize"
-            )
+            raise NysformerError(f"a hook hangs inside {place}, and packed layers run none: remove it before optimize")
 
 
 def _check_projection(name: str, projection: nn.Module) -> None:
@@ -115,7 +119,8 @@ def _check_projection(name: str, projection: nn.Module) -> None:
         )
     weight: Any = getattr(projection, "weight", None)
     # Subclasses that compute otherwise, such as those of quantization-aware training, would lose what they add.
-    plain = isinstance(projection, nn.Linear) and type(projection).forward is nn.Linear.forward
+    forward = type(projection).forward
+    plain = isinstance(projection, nn.Linear) and forward in (nn.Linear.forward, OffsetLinear.forward)
     if not plain or type(weight) not in (Tensor, nn.Parameter) or not weight.is_floating_point():
         raise NysformerError(f"{name} is a {kind}, not a plain linear layer: pass the model as it was before")
 

@@ -27,6 +27,7 @@ from nysformer.data.tables import Columns
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerPreTrainedModel
 from nysformer.models.losses import IGNORED
+from nysformer.tasks.class_weights import ClassWeights
 from nysformer.tasks.reading import Reading
 
 __all__ = [
@@ -184,6 +185,10 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
     """What a flat row of an answer holds, for CSV and Parquet; lists and maps become JSON."""
     mistake_columns: ClassVar[Columns]
     """What `mistake` tells, beside the place and the length."""
+    pools: ClassVar[bool] = False
+    """Whether the head reads whole documents, by `NystromformerConfig.classifier_pooling`."""
+    probes: ClassVar[bool] = False
+    """Whether the head can be fitted to frozen features."""
     layouts: ClassVar[tuple[Layout, ...]]
     """How a record may be written."""
 
@@ -252,17 +257,19 @@ class Task(ABC, Generic[AnswerT, EncodingT]):
         """Factors on the learning rate, by parameter name."""
         return {}
 
-    def loss_function(self, records: Iterable[Record], *, balanced: bool) -> LossFunction | None:
+    def loss_function(
+        self, records: Iterable[Record], class_weights: ClassWeights | None = None
+    ) -> LossFunction | None:
         """The training loss; None for the model's own.
 
         Args:
             records: of the training; they are read at most once.
-            balanced: whether rare classes weigh more.
+            class_weights: how much more documents of rare labels weigh; None for not at all.
 
         Raises:
-            NysformerError: `balanced`, and the task has no classes.
+            NysformerError: `class_weights`, and the task has no classes.
         """
-        if balanced:
+        if class_weights is not None:
             raise NysformerError(f"class_weights: {self.name} has no classes to weigh; leave it out")
         return None
 

@@ -20,8 +20,9 @@ from sklearn.metrics import (
 from torch import Tensor
 
 from nysformer.errors import NysformerError
+from nysformer.tasks.labels import MULTI_LABEL, REGRESSION, SINGLE_LABEL, ProblemType
 
-__all__ = ["LENGTH_BANDS", "classification_metrics", "multi_label_metrics", "regression_metrics"]
+__all__ = ["LENGTH_BANDS", "classification_metrics", "measure_labels", "multi_label_metrics", "regression_metrics"]
 
 LENGTH_BANDS = (512, 1024, 2048, 4096)
 """Upper ends of the length bands, in tokens; what is longer than the last falls into a band of its own."""
@@ -29,6 +30,18 @@ LENGTH_BANDS = (512, 1024, 2048, 4096)
 # The matrix grows with the square of the labels; the list of pairs does not.
 CONFUSION_LABELS = 500
 CONFUSION_PAIRS = 100
+
+
+def measure_labels(
+    problem_type: ProblemType, logits: Tensor, targets: Tensor, lengths: Sequence[int], label_names: Sequence[str]
+) -> dict[str, Any]:
+    """The metrics of a problem type, by the function below that has its name."""
+    measure = {
+        SINGLE_LABEL: classification_metrics,
+        MULTI_LABEL: multi_label_metrics,
+        REGRESSION: regression_metrics,
+    }[problem_type]
+    return measure(logits, targets, lengths, label_names)
 
 
 def classification_metrics(

@@ -66,6 +66,7 @@ class MultipleChoice(Task[Choice, Encoding]):
     pipeline_tag = "multiple-choice"
     model_class = NystromformerForMultipleChoice
     head = "multiple choice"
+    pools = True
     layouts = (
         Layout(
             Column("context", "the document"),

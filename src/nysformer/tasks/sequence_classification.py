@@ -38,6 +38,7 @@ from nysformer.tasks.base import (
     place_of,
     softmax,
 )
+from nysformer.tasks.class_weights import ClassWeights, label_weights, positive_weights
 from nysformer.tasks.labels import MULTI_LABEL, PROBLEM_TYPES, REGRESSION, SINGLE_LABEL, ProblemType, label_reader
 from nysformer.tasks.pieces import cut, tokens_read
 from nysformer.tasks.reading import Reading
@@ -103,6 +104,8 @@ class SequenceClassification(Task[Prediction, Encoding]):
     pipeline_tag = "text-classification"
     model_class = NystromformerForSequenceClassification
     head = "classification"
+    pools = True
+    probes = True
     layouts = (_layout(None),)
     answer_columns: ClassVar[Columns] = {
         "label": "text",
@@ -235,26 +238,28 @@ class SequenceClassification(Task[Prediction, Encoding]):
             return {}
         return dict.fromkeys(("classifier.out_proj.weight", "classifier.out_proj.bias"), self.spread)
 
-    def loss_function(self, records: Iterable[Record], *, balanced: bool) -> LossFunction | None:
+    def loss_function(
+        self, records: Iterable[Record], class_weights: ClassWeights | None = None
+    ) -> LossFunction | None:
         if self.problem_type == REGRESSION:
-            if balanced:
+            if class_weights is not None:
                 raise NysformerError("class_weights: a regression has no classes to weigh; leave it out")
             return self._standardized_loss
-        if not balanced:
+        if class_weights is None:
             return None
-        documents, counts = 0, np.zeros(len(self.labels))
+        documents, counts = 0, np.zeros(len(self.labels), dtype=np.int64)
         for record in records:
             documents += 1
             for number in self._numbers(record):
                 counts[number] += 1
         if self.problem_type == MULTI_LABEL:
-            positive = torch.tensor((documents - counts) / np.maximum(counts, 1), dtype=torch.float32)
+            positive = torch.tensor(positive_weights(counts, documents, class_weights), dtype=torch.float32)
             return _loss(
                 lambda logits, labels: nn.functional.binary_cross_entropy_with_logits(
                     logits, labels, pos_weight=positive.to(labels.device)
                 )
             )
-        weights = torch.tensor(documents / (len(counts) * np.maximum(counts, 1)), dtype=torch.float32)
+        weights = torch.tensor(label_weights(counts, class_weights), dtype=torch.float32)
         return _loss(
             lambda logits, labels: nn.functional.cross_entropy(logits, labels, weight=weights.to(labels.device))
         )
@@ -420,17 +425,12 @@ class LabelMeasure:
 
     def result(self) -> dict[str, Any]:
         # scikit-learn is there where models are measured, not where they only answer.
-        from nysformer.tasks.metrics import classification_metrics, multi_label_metrics, regression_metrics
+        from nysformer.tasks.metrics import measure_labels
 
         if not self.logits:
             raise NysformerError("metrics: there are no documents; give at least one")
         logits, targets = torch.from_numpy(np.stack(self.logits)), torch.tensor(self.targets)
-        measure = {
-            SINGLE_LABEL: classification_metrics,
-            MULTI_LABEL: multi_label_metrics,
-            REGRESSION: regression_metrics,
-        }[self.task.problem_type]
-        return measure(logits, targets, self.lengths, self.task.labels)
+        return measure_labels(self.task.problem_type, logits, targets, self.lengths, self.task.labels)
 
 
 def _loss(function: Callable[[Tensor, Tensor], Tensor]) -> LossFunction:

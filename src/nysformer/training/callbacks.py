@@ -120,6 +120,14 @@ class ProgressBar(TrainerCallback):
         self._tokens_before = 0
         self._began = 0.0
 
+    def probing(self, share: float) -> None:
+        """Show how much of the training documents is read for the linear probe."""
+        self.bar.update(self.task, description="fitting the head" if share == 1 else "probing", completed=share)
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self.bar.console.print(line, highlight=False, soft_wrap=True)
+
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
@@ -155,11 +163,7 @@ class ProgressBar(TrainerCallback):
             self.bar.update(self.task, loss=f"{logs['loss']:.3f}")
         elif logs and f"eval_{self.metrics[0].key}" in logs:
             values = ", ".join(f"{metric.title} {logs[f'eval_{metric.key}']:.3f}" for metric in self.metrics)
-            self.bar.console.print(
-                f"step {state.global_step:,} (epoch {state.epoch:.2f}): validation {values}",
-                highlight=False,
-                soft_wrap=True,
-            )
+            self.say(f"step {state.global_step:,} (epoch {state.epoch:.2f}): validation {values}")
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

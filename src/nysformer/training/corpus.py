@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.documents import Documents
@@ -38,6 +39,7 @@ class Part:
         truncated: documents of which something is not read.
         labels: documents by category (see `Task.categories`).
         lengths: tokens of each document before any cut.
+        pieces: examples of each document.
         targets: of each document, for the fingerprint.
     """
 
@@ -45,6 +47,7 @@ class Part:
     truncated: int = 0
     labels: Counter[str] = field(default_factory=Counter)
     lengths: array[int] = field(default_factory=lambda: array("q"))
+    pieces: array[int] = field(default_factory=lambda: array("q"))
     targets: bytearray = field(default_factory=bytearray)
 
     def add(self, encoding: Encoding, categories: Sequence[str], target_bytes: bytes) -> None:
@@ -53,6 +56,7 @@ class Part:
         self.truncated += encoding.truncated
         self.labels.update(categories)
         self.lengths.append(encoding.length)
+        self.pieces.append(len(encoding.examples))
         self.targets += target_bytes
 
     def as_json(self, names: Sequence[str]) -> dict[str, Any]:
@@ -71,9 +75,11 @@ class Corpus:
         reading: how a document that does not fit is read.
         trained: documents to train on.
         train: their examples.
+        whole: their examples for a last phase, each a document; None where there is none.
         valid: documents to measure by.
         parts: what "train" and "valid" hold.
         notes: what the user should know of the held-out share, line by line.
+        groups: of the documents to train on, a number each; None where every document stands by itself.
     """
 
     task: Task[Any, Any]
@@ -84,6 +90,8 @@ class Corpus:
     valid: Documents
     parts: dict[str, Part]
     notes: list[str] = field(default_factory=list)
+    groups: NDArray[np.int64] | None = None
+    whole: Examples | None = None
 
     @property
     def max_length(self) -> int:
@@ -115,7 +123,11 @@ class Corpus:
 
 
 def build_corpus(
-    documents: RunDocuments, options: TrainingOptions, tokenizer: PreTrainedTokenizerBase, longest: int
+    documents: RunDocuments,
+    options: TrainingOptions,
+    tokenizer: PreTrainedTokenizerBase,
+    longest: int,
+    final_whole: float = 0.0,
 ) -> Corpus:
     """Encode the documents of a run.
 
@@ -124,9 +136,11 @@ def build_corpus(
         options: of the run.
         tokenizer: of its model.
         longest: tokens its model can read at a time.
+        final_whole: share of the run that reads whole documents. Where it is not 0, documents are measured so, too.
 
     Raises:
-        NysformerError: `max_length` is beyond `longest`; a document has no tokens.
+        NysformerError: `max_length` is beyond `longest`; a document has no tokens; `final_whole`, and documents are
+            read whole already.
     """
     max_length = longest if options.max_length is None else options.max_length
     if max_length > longest:
@@ -139,9 +153,22 @@ def build_corpus(
     task, train, valid = documents.task, documents.train, documents.valid
     parts = {"train": Part(), "valid": Part()}
     examples = store_examples(_examples(train, task, encoder, reading, parts["train"]))
+    whole, notes = None, documents.notes
+    if final_whole:
+        if reading.strategy == "whole" and max_length == longest:
+            raise NysformerError("final_whole: documents are read whole from the beginning; leave it out")
+        encoder, reading = Encoder(tokenizer, longest), Reading().on_side(tokenizer.truncation_side)
+        late = Part()
+        whole = store_examples(_examples(train, task, encoder, reading, late))
+        parts["train"].truncated = late.truncated
+        notes = [
+            *notes,
+            f"the last {final_whole:.0%} of the run reads whole documents, up to {longest:,} tokens, and so are "
+            "documents measured",
+        ]
     for _ in _examples(valid, task, encoder, reading, parts["valid"]):
         pass  # counted, and every label looked at before the training; the documents are encoded as they are measured
-    return Corpus(task, encoder, reading, train, examples, valid, parts, documents.notes)
+    return Corpus(task, encoder, reading, train, examples, valid, parts, notes, documents.groups, whole)
 
 
 def _examples(

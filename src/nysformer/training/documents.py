@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from nysformer.data.documents import Documents, load_documents
@@ -16,6 +17,7 @@ from nysformer.data.reader import ReadLog
 from nysformer.data.reading import Layout
 from nysformer.data.records import Record
 from nysformer.tasks.base import Task
+from nysformer.tasks.fitting import naming_fitting_tasks
 from nysformer.tasks.registry import task_class
 from nysformer.training.options import FinetuneOptions
 from nysformer.training.settings import TrainingOptions
@@ -32,12 +34,14 @@ class Texts:
         valid: to measure by.
         logs: what reading "train" and "valid" met.
         notes: what the user should know of the held-out share, line by line.
+        groups: of the documents to train on, a number each; None where every document stands by itself.
     """
 
     train: Documents
     valid: Documents
     logs: dict[str, ReadLog] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    groups: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +74,8 @@ def read_documents(
     kind = task_class(options.task)
     settings = {"problem_type": options.problem_type}
     logs = {"train": ReadLog()}
-    given = _load(options.train, options, kind.layouts_for(settings), logs["train"])
+    with naming_fitting_tasks(options.task, options.read_options(), "task={}"):
+        given = _load(options.train, options, kind.layouts_for(settings), logs["train"])
     task = kind.from_records(given, settings, known, tokenizer)
     texts = _two_parts(given, options, task.own_layouts, logs, task.stratum, task.label_names)
     return RunDocuments(**vars(texts), task=task)
@@ -114,29 +119,35 @@ def _two_parts(
         names: of the strata.
         lenient: see `load_documents`.
     """
+    groups = _groups(given, options)
     if options.has_validation:
         logs["valid"] = ReadLog()
-        return Texts(
-            train=given, valid=_load(options.valid, options, layouts, logs["valid"], lenient=lenient), logs=logs
-        )
-    split = _hold_out(given, options, stratum, names)
+        valid = _load(options.valid, options, layouts, logs["valid"], lenient=lenient)
+        return Texts(train=given, valid=valid, logs=logs, groups=groups)
+    split = _hold_out(given, options, stratum, names, groups)
     train, held = (given.select(part.tolist()) for part in (split.train, split.valid))
-    return Texts(train=train, valid=held, logs=logs, notes=split.notes)
+    groups = None if groups is None else groups[split.train]
+    return Texts(train=train, valid=held, logs=logs, notes=split.notes, groups=groups)
+
+
+def _groups(documents: Documents, options: TrainingOptions) -> NDArray[np.int64] | None:
+    """A number per document; None where every document stands by itself."""
+    if options.group_column is None and not options.group_near_duplicates:
+        return None
+    keys = [f"document {place}" if group is None else f"group {group}" for place, group in enumerate(documents.groups)]
+    if options.group_near_duplicates:
+        return near_duplicate_groups([record.text for record in documents], keys)
+    return np.unique(keys, return_inverse=True)[1]
 
 
 def _hold_out(
-    documents: Documents, options: TrainingOptions, stratum: Callable[[Record], str] | None, names: Sequence[str]
+    documents: Documents,
+    options: TrainingOptions,
+    stratum: Callable[[Record], str] | None,
+    names: Sequence[str],
+    groups: NDArray[np.int64] | None,
 ) -> Holdout:
     """Which documents to hold out."""
-    groups = None
-    if options.group_column is not None or options.group_near_duplicates:
-        keys = [
-            f"document {place}" if group is None else f"group {group}" for place, group in enumerate(documents.groups)
-        ]
-        if options.group_near_duplicates:
-            groups = near_duplicate_groups([record.text for record in documents], keys)
-        else:
-            groups = np.unique(keys, return_inverse=True)[1]
     assert options.valid_share is not None
     strata = [""] * len(documents) if stratum is None else [stratum(record) for record in documents]
     names = [name for name in names if name in set(strata)] or [""]

@@ -28,8 +28,9 @@ class RunFolder:
     """The files of one run and where they stand.
 
     `checkpoints/checkpoint-N` are model folders too, each with `metrics.json` and the state of the training; `logs`
-    holds the TensorBoard events; `tokenizer` is there from the beginning of a run with a new model
-    on; model, tokenizer, `metrics.json`, `history.jsonl` and `run.json` lie in the folder.
+    holds the TensorBoard events; `tokenizer` is there from the beginning of a run with a new model on; `adapted` is the
+    folder of the run before a fine-tuning, see `nysformer.training.adapt.Adaptation`; model, tokenizer, `metrics.json`,
+    `history.jsonl` and `run.json` lie in the folder.
     """
 
     path: Path
@@ -45,6 +46,15 @@ class RunFolder:
     @property
     def tokenizer(self) -> Path:
         return self.path / "tokenizer"
+
+    @property
+    def adapted(self) -> Path:
+        return self.path / "adapted"
+
+    @property
+    def models(self) -> tuple[Path, ...]:
+        """Folders with model folders in them, which another run removes."""
+        return self.checkpoints, self.adapted
 
     def holds_run(self) -> bool:
         """Whether a run began here."""
@@ -75,7 +85,8 @@ class RunFolder:
         # Half a checkpoint, left by a kill in the middle, must not look like one to resume from.
         for state in self.checkpoints.glob(f"checkpoint-*/{_STATE}"):
             state.unlink(missing_ok=True)
-        for folder in (self.checkpoints, self.logs, self.tokenizer):
+        (self.adapted / "run.json").unlink(missing_ok=True)
+        for folder in (*self.models, self.logs, self.tokenizer):
             shutil.rmtree(folder, ignore_errors=True)
         written = self.read_json("run.json").get("files", []) if self.holds_run() else []
         for name in [*written, "metrics.json", "history.jsonl", "run.json"]:

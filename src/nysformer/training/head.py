@@ -10,6 +10,7 @@ from nysformer.checkpoints.adapters import is_adapter, task_class
 from nysformer.checkpoints.load import load_config, load_model
 from nysformer.errors import NysformerError
 from nysformer.models import NystromformerConfig, NystromformerPreTrainedModel
+from nysformer.models.pooling import PoolingName
 from nysformer.tasks.base import Task
 
 __all__ = ["Head", "load_with_head", "read_head"]
@@ -20,10 +21,12 @@ class Head:
     """What a checkpoint says of its head.
 
     Attributes:
+        pooling: what it reads of a document, see `NystromformerConfig.classifier_pooling`.
         known: the task that it was trained for, where it is of the kind that is wanted.
         reason: why it cannot be kept whatever the documents are; None where it may be.
     """
 
+    pooling: PoolingName
     known: Task[Any, Any] | None = None
     reason: str | None = None
 
@@ -42,8 +45,8 @@ def read_head(source: str, kind: type[Task[Any, Any]], tokenizer: PreTrainedToke
     config = load_config(source, hub=True)
     architectures = [task_class(source)] if is_adapter(source) else config.architectures
     if architectures and kind.model_class.__name__ not in architectures:
-        return Head(reason=f"the checkpoint has no {kind.head} head")
-    return Head(kind.from_config(config, tokenizer))
+        return Head(config.classifier_pooling, reason=f"the checkpoint has no {kind.head} head")
+    return Head(config.classifier_pooling, kind.from_config(config, tokenizer))
 
 
 def _like(layer: nn.Module, config: NystromformerConfig) -> nn.Module:
@@ -53,7 +56,9 @@ def _like(layer: nn.Module, config: NystromformerConfig) -> nn.Module:
     return type(layer)(config)
 
 
-def load_with_head(source: str, head: Head, task: Task[Any, Any]) -> tuple[NystromformerPreTrainedModel, str | None]:
+def load_with_head(
+    source: str, head: Head, task: Task[Any, Any], pooling: PoolingName | None = None
+) -> tuple[NystromformerPreTrainedModel, str | None]:
     """Load a model of a task, with the checkpoint's own head if it was trained for the same labels in the same order.
 
     A new head is new in all its layers: one whose first layer knows other labels and whose last knows none would be
@@ -63,6 +68,7 @@ def load_with_head(source: str, head: Head, task: Task[Any, Any]) -> tuple[Nystr
         source: a model folder, or the name of a model on the hub.
         head: what `read_head` says of it.
         task: of the documents.
+        pooling: what the head is to read of a document; None for what the checkpoint's reads.
 
     Returns:
         The model, in evaluation mode, and why its head is new; None where it is the checkpoint's.
@@ -72,6 +78,10 @@ def load_with_head(source: str, head: Head, task: Task[Any, Any]) -> tuple[Nystr
     """
     kind, fields = task.model_class, task.config_fields()
     reason = head.reason or (None if head.known is None else task.why_new_head(head.known))
+    if pooling is not None:
+        fields["classifier_pooling"] = pooling
+        if reason is None and pooling != head.pooling:
+            reason = f"the model's head has pooling {head.pooling!r}, and {pooling!r} is asked for"
     if reason is None:
         try:
             model = load_model(source, kind, hub=True, **fields)

@@ -18,12 +18,13 @@ from nysformer.tasks.masked_lm import MaskedLM
 from nysformer.training.documents import RunDocuments, Texts, read_texts
 from nysformer.training.folder import RunFolder
 from nysformer.training.head import load_with_head, read_head
+from nysformer.training.layers import freeze_tables
 from nysformer.training.pretrain_options import LANDMARKS, POSITIONS, TRAINED_TOKENIZERS, VOCABULARY, PretrainOptions
 from nysformer.training.run import Start, run_training
 from nysformer.training.settings import TrainingResult
 from nysformer.training.sizes import SIZES, SizeName
 
-__all__ = ["new_model", "pretrain"]
+__all__ = ["continue_from", "new_model", "pretrain"]
 
 _Loaded: TypeAlias = tuple[NystromformerPreTrainedModel, Sequence[str]]
 
@@ -62,12 +63,25 @@ def pretrain(
 
     def begin(folder: RunFolder, checkpoint: Path | None) -> Start:
         source = chosen.model if checkpoint is None else str(checkpoint)
-        return _continued(chosen, source) if source is not None else _new(chosen, folder, console)
+        if source is None:
+            return _new(chosen, folder, console)
+        return continue_from(chosen, source)
 
     return run_training(chosen, begin, console)
 
 
-def _continued(options: PretrainOptions, source: str) -> Start:
+def continue_from(options: PretrainOptions, source: str, texts: Texts | None = None, *, frozen: bool = False) -> Start:
+    """What a run begins with that goes on with a model.
+
+    Args:
+        options: of the run.
+        source: a model folder, or the name of a model on the hub.
+        texts: to train on and to measure by; None for those that the options name.
+        frozen: leave the embedding tables as they are.
+
+    Raises:
+        NysformerError: as `pretrain`.
+    """
     check_model(source, hub=True)
     tokenizer = load_tokenizer(source)
     task = _task(options, tokenizer, source)
@@ -75,9 +89,12 @@ def _continued(options: PretrainOptions, source: str) -> Start:
 
     def load() -> _Loaded:
         model, reason = load_with_head(source, head, task)
+        if frozen:
+            freeze_tables(model)
         return model, [] if reason is None else [f"new head: {reason}"]
 
-    return _start(source, tokenizer, task, read_texts(options, MaskedLM.layouts), load)
+    texts = read_texts(options, MaskedLM.layouts) if texts is None else texts
+    return _start(source, tokenizer, task, texts, load)
 
 
 def _new(options: PretrainOptions, folder: RunFolder, console: Console) -> Start:

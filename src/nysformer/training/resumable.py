@@ -57,10 +57,14 @@ def _standing(folder: RunFolder, when: str = "") -> str:
     """What stands of the run, and how to go on, and when that will help; half a checkpoint is removed."""
     if not folder.holds_run():
         return f"nothing was trained: {when}start it again"
-    with suppress(OSError):
-        last = folder.last_state()
-        if last is not None:
-            return f"the checkpoint of step {last[1]['global_step']:,} is whole: {when}go on from it with resume=True"
+    with suppress(OSError, NysformerError):
+        for each, name in ((folder, "step"), (RunFolder(folder.adapted), "the adaptation's step")):
+            last = each.last_state()
+            if last is not None:
+                step = f"{name} {last[1]['global_step']:,}"
+                return f"the checkpoint of {step} is whole: {when}go on from it with resume=True"
+        if "adapted" in folder.read_json("run.json"):
+            return f"the adaptation is whole: {when}go on from it with resume=True"
     return f"no checkpoint was whole yet: {when}start over with resume=True"
 
 

@@ -27,6 +27,7 @@ from nysformer.files.locks import lock_folder
 from nysformer.models import NystromformerPreTrainedModel
 from nysformer.ops import ProductBackend, can_pack, product_backend, use_product_backend
 from nysformer.tasks.base import LossFunction, Metric, Task
+from nysformer.tasks.class_weights import ClassWeights
 from nysformer.training.announce import announce
 from nysformer.training.arguments import steps_of, training_arguments
 from nysformer.training.callbacks import EarlyStopping, ProgressBar, RunKeeper, evaluations_since_best, history
@@ -35,6 +36,8 @@ from nysformer.training.corpus import Corpus, build_corpus
 from nysformer.training.documents import RunDocuments
 from nysformer.training.folder import RunFolder
 from nysformer.training.memory import returned_memory
+from nysformer.training.phases import FinalPhase
+from nysformer.training.probe import probe_first
 from nysformer.training.resumable import while_reading, while_training
 from nysformer.training.schedule import Clock, Schedule
 from nysformer.training.settings import TrainingOptions, TrainingResult
@@ -43,6 +46,13 @@ from nysformer.training.trainer import Evaluation, TokenBudgetTrainer
 __all__ = ["Begin", "Start", "run_training"]
 
 _PACKAGES = ("nysformer", "torch", "transformers", "accelerate", "datasets", "tokenizers")
+
+
+class Adapt(Protocol):
+    """Changes a model's encoder before a run."""
+
+    def __call__(self, model: NystromformerPreTrainedModel, folder: RunFolder, console: Console) -> dict[str, Any]:
+        """Train the encoder, or take what an earlier session of the run has done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +64,13 @@ class Start:
         tokenizer: of the model.
         documents: to train on and to measure by.
         load: gives the model, drawing its new weights where it has some, and lines for the user on how it came to be.
+        class_weights: of the loss.
+        final_whole: share of the run, at its end, that reads whole documents.
+        layer_decay: of the learning rate, from a layer to the one below.
+        adapt: trains the model's encoder for the documents before the run, whose clock it counts on, and gives what
+            `run.json` says of that; None where nothing is to be done.
+        last: the model of the last step is kept, whatever it measures; otherwise the best one.
+        probe_first: fit the head to the encoder as it stands before the training.
         keep_tokenizer: write the tokenizer into the run folder at once, for a resumption before the first checkpoint.
     """
 
@@ -61,6 +78,12 @@ class Start:
     tokenizer: PreTrainedTokenizerBase
     documents: RunDocuments
     load: Callable[[], tuple[NystromformerPreTrainedModel, Sequence[str]]]
+    class_weights: ClassWeights | None = None
+    final_whole: float = 0.0
+    layer_decay: float = 1.0
+    adapt: Adapt | None = None
+    last: bool = False
+    probe_first: bool = False
     keep_tokenizer: bool = False
 
 
@@ -88,8 +111,12 @@ def run_training(options: TrainingOptions, begin: Begin, console: Console | None
         NysformerError, Interrupted: see there.
     """
     folder = RunFolder(Path(options.output))
-    if not options.resume and options.model is not None and folder.path.resolve() == Path(options.model).resolve():
-        raise NysformerError(f"{folder.path}: both the model to begin with and the output; name another output folder")
+    if not options.resume and options.model is not None:
+        output, model = folder.path.resolve(), Path(options.model).resolve()
+        if model == output or any(model.is_relative_to(output / each.name) for each in folder.models):
+            raise NysformerError(
+                f"{folder.path}: both the model to begin with and the output; name another output folder"
+            )
     if options.eval_dtype is not None and torch.cuda.is_available():
         raise NysformerError(
             f"eval_dtype {options.eval_dtype} is for a CPU, and this run trains on a GPU; leave it out"
@@ -115,10 +142,10 @@ def _run(options: TrainingOptions, folder: RunFolder, begin: Begin, console: Con
     set_seed(options.seed)  # of new weights
     model, notes = start.load()
     _check_vocabulary(start.source, model, tokenizer)
-    corpus = build_corpus(documents, options, tokenizer, model.config.max_position_embeddings)
+    corpus = build_corpus(documents, options, tokenizer, model.config.max_position_embeddings, start.final_whole)
     if before is not None and before.get("data", {}).get("fingerprint") != corpus.fingerprint:
         raise NysformerError(f"{folder.path}: the documents are not those the run began with; begin a new run")
-    loss = corpus.task.loss_function(corpus.trained, balanced=options.balanced)
+    loss = corpus.task.loss_function(corpus.trained, start.class_weights)
     model.config.__dict__.pop("reading", None)  # of an earlier training
     if corpus.reading.strategy != "whole":
         model.config.reading = corpus.reading.as_config(corpus.max_length)
@@ -129,17 +156,31 @@ def _run(options: TrainingOptions, folder: RunFolder, begin: Begin, console: Con
             folder.clear()
         product = _product(before)
         versions = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
-        run = {
+        run: dict[str, Any] = {
             "options": options.as_json(),
             "versions": versions | {"float32_product": product},
             "data": corpus.as_json(),
         }
+        if start.adapt is not None and last is not None:
+            run["adapted"] = _adapted(before)
         folder.write_json("run.json", run)
         if start.keep_tokenizer:
             folder.keep_tokenizer(tokenizer)
         with use_product_backend(product):
-            schedule, state = _train(options, folder, corpus, loss, model, tokenizer, metric, last, console)
-        return _finish(options, folder, run, corpus, metric, schedule, state)
+            if start.adapt is not None and last is None:
+                run["adapted"] = start.adapt(model, folder, console)
+                folder.write_json("run.json", run)
+            lead = run["adapted"]["seconds"] if "adapted" in run else 0.0
+            schedule, state = _train(options, folder, corpus, loss, model, start, metric, last, lead, console)
+        return _finish(options, folder, run, corpus, metric, schedule, state, last=start.last)
+
+
+def _adapted(before: dict[str, Any] | None) -> dict[str, Any]:
+    """What an earlier session wrote down of the adaptation."""
+    told = None if before is None else before.get("adapted")
+    if not isinstance(told, dict) or not isinstance(told.get("seconds"), float):
+        raise NysformerError("run.json: it does not tell of the adaptation that the run began with; begin a new run")
+    return told
 
 
 def _best_metric(task: Task[Any, Any], key: str | None) -> Metric:
@@ -174,24 +215,35 @@ def _train(
     corpus: Corpus,
     loss: LossFunction | None,
     model: NystromformerPreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    start: Start,
     metric: Metric,
     last: tuple[Path, dict[str, Any]] | None,
+    lead: float,
     console: Console,
 ) -> tuple[Schedule, TrainerState]:
-    """Train to the end of the steps or of the time, from the last checkpoint if there is one."""
+    """Train to the end of the steps or of the time, from the last checkpoint if there is one.
+
+    The run's clock begins at `lead` seconds.
+    """
     budget = options.tokens_per_batch
     train_batches = TokenBudgetBatchSampler(corpus.train.lengths, budget, seed=options.seed)
     schedule = Schedule(
         steps=steps_of(options, len(train_batches)),
         warmup_share=options.warmup_share,
-        clock=Clock(),
+        clock=Clock(spent=lead, lead=lead),
         limit=None if options.time_limit is None else 60.0 * options.time_limit,
     )
+    final = None
+    if corpus.whole is not None:
+        whole_batches = TokenBudgetBatchSampler(corpus.whole.lengths, budget, seed=options.seed)
+        final = FinalPhase(start.final_whole, schedule, whole_batches)
     done = 0
     if last is not None:
         state = TrainerState.load_from_json(str(last[0] / "trainer_state.json"))
         schedule.clock.spent = state.log_history[-1]["seconds"]
+        schedule.clock.lead = max(lead, _lead(state))
+        if final is not None:
+            final.resume(state)
         done = state.global_step
         if done >= schedule.steps or schedule.time_is_up() or _stopped_early(options, metric, state):
             return schedule, state
@@ -199,15 +251,17 @@ def _train(
     evaluation = Evaluation(corpus, budget)
     trainer = TokenBudgetTrainer(
         model=model,
-        processing_class=tokenizer,  # which checkpoints hold, too
+        processing_class=start.tokenizer,  # which checkpoints hold, too
         args=training_arguments(options, folder, metric, schedule.steps, len(train_batches)),
         corpus=corpus,
         train_batches=train_batches,
+        final=final,
         evaluation=evaluation,
         schedule=schedule,
+        layer_decay=start.layer_decay,
         eval_dtype=options.eval_dtype,
         compute_loss_func=loss,
-        callbacks=[RunKeeper(folder, schedule, evaluation)],
+        callbacks=[RunKeeper(folder, schedule, evaluation), *([] if final is None else [final])],
     )
     trainer.remove_callback(PrinterCallback)
     bar = ProgressBar(console, schedule, corpus.task.metrics)
@@ -218,8 +272,21 @@ def _train(
     shown = nullcontext() if console.quiet else bar.bar
     with _tensorboard(folder, done) as log, no_progress_bars(), _quiet_checkpoints(), shown, memory:
         trainer.add_callback(log)
+        if last is None and start.probe_first:
+            schedule.clock.start()
+            bar.say(probe_first(trainer, metric, start.class_weights, options.tokens_per_batch, bar.probing))
+            trainer.begin()
+            schedule.clock.lead = _lead(trainer.state)
+            if schedule.steps == 0 or schedule.time_is_up() or _stopped_early(options, metric, trainer.state):
+                return schedule, trainer.state
+            last = folder.last_state()  # so that the run goes on as one that was killed here
         trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
     return schedule, trainer.state
+
+
+def _lead(state: TrainerState) -> float:
+    """Seconds of a run before its first step, up to the evaluation of step 0; 0 without one."""
+    return next((float(entry["seconds"]) for entry in state.log_history if entry["step"] == 0), 0.0)
 
 
 @contextmanager
@@ -261,9 +328,11 @@ def _finish(
     metric: Metric,
     schedule: Schedule,
     state: TrainerState,
+    *,
+    last: bool,
 ) -> TrainingResult:
-    """Make the best checkpoint the model of the folder, and write down how the run ended."""
-    best_step = state.best_global_step or state.global_step
+    """Make the best checkpoint, or the last, the model of the folder, and write down how the run ended."""
+    best_step = state.global_step if last or state.best_global_step is None else state.best_global_step
     best = f"checkpoints/checkpoint-{best_step}"
     metrics = folder.read_json(f"{best}/metrics.json")
     stopped_by: Literal["steps", "time", "early_stopping"] = "steps"
@@ -282,6 +351,6 @@ def _finish(
     files = folder.publish(folder.path / best)
     folder.write_json("metrics.json", metrics)
     folder.write_lines("history.jsonl", entries)
-    write_run_card(folder.path, corpus.task, run, metrics)
+    write_run_card(folder.path, corpus.task, run, metrics, last=last)
     folder.write_json("run.json", {**run, "outcome": outcome, "files": [*files, CARD]})
     return TrainingResult(output=folder.path, metrics=metrics, titles=titles, truncated=truncated, **outcome)

@@ -13,16 +13,19 @@ class Clock:
 
     Attributes:
         spent: seconds of the sessions before this one.
+        lead: seconds of the run before its first step, which the schedule of the learning rate leaves out.
         now: seconds of a clock that never goes back.
     """
 
     spent: float = 0.0
+    lead: float = 0.0
     now: Callable[[], float] = time.monotonic
     _since: float | None = field(default=None, init=False)
 
     def start(self) -> None:
-        """Begin a session."""
-        self._since = self.now()
+        """Begin a session; once begun, it goes on."""
+        if self._since is None:
+            self._since = self.now()
 
     def elapsed(self) -> float:
         """Seconds up to now, over all sessions."""
@@ -51,8 +54,11 @@ class Schedule:
     limit: float | None = None
 
     def progress(self, step: float) -> float:
-        """The larger of the share of the steps and the share of the time, from 0 to 1."""
-        by_time = self.clock.elapsed() / self.limit if self.limit else 0.0
+        """The larger of the share of the steps and the share of the time for them, from 0 to 1."""
+        if self.steps == 0 or self.time_is_up():
+            return 1.0
+        lead = self.clock.lead
+        by_time = (self.clock.elapsed() - lead) / (self.limit - lead) if self.limit else 0.0
         return min(1.0, max(step / self.steps, by_time))
 
     def time_is_up(self) -> bool:

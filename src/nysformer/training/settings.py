@@ -50,9 +50,9 @@ class TrainingOptions(ReadOptions):
         False,
         Flag(),
         panel="Model and output",
-        help="Go on with the run in `output` at its last checkpoint, with the losses it would have had.",
+        help="Go on with an earlier run there at its last checkpoint, with the losses it would have had.",
     )
-    overwrite: bool = option(False, Flag(), panel="Model and output", help="Replace an earlier run in `output`.")
+    overwrite: bool = option(False, Flag(), panel="Model and output", help="Replace an earlier run there.")
     train: tuple[str, ...] | Data = required(
         FilesOrRows(),
         metavar="FILE...",
@@ -106,7 +106,7 @@ class TrainingOptions(ReadOptions):
     )
     max_steps: int | None = option(
         None,
-        whole(1),
+        whole(0),
         metavar="NUMBER",
         panel="Training",
         help="Optimizer steps; the earliest of this, `epochs` and `time_limit` ends the run.",
@@ -209,10 +209,12 @@ class TrainingOptions(ReadOptions):
         if validated and self.valid_share is not None:
             raise NysformerError("valid_share: validation documents are given already; leave out one of the two")
         for name in ("group_column", "group_near_duplicates"):
-            if validated and getattr(self, name):
+            if validated and getattr(self, name) and not self.probes:
                 raise NysformerError(
                     f"{name}: nothing is held out, because validation documents are given; leave it out"
                 )
+        if self.max_steps == 0 and not self.probes:
+            raise NysformerError("max_steps: 0 is below 1; give a whole number of at least 1")
         if self.resume and self.overwrite:
             raise NysformerError("resume and overwrite exclude each other; leave out one of the two")
 
@@ -222,8 +224,8 @@ class TrainingOptions(ReadOptions):
         return not (isinstance(self.valid, tuple) and not self.valid)
 
     @property
-    def balanced(self) -> bool:
-        """Whether rare classes weigh more in the loss."""
+    def probes(self) -> bool:
+        """Whether the head is fitted to frozen features before the training, which makes folds of the documents."""
         return False
 
     def read_options(self) -> ReadOptions:

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 from transformers import Trainer
 
 from nysformer.data.batches import TokenBudgetBatchSampler
@@ -22,10 +22,13 @@ from nysformer.runtime.options import Precision
 from nysformer.runtime.precision import fast_copy
 from nysformer.tasks.base import Example, Task
 from nysformer.training.corpus import Corpus
-from nysformer.training.examples import Examples
+from nysformer.training.layers import layer_scales
+from nysformer.training.phases import FinalPhase, NumberedBatches, PlacedExamples
 from nysformer.training.schedule import Schedule
 
 __all__ = ["Evaluation", "TokenBudgetTrainer"]
+
+_Context: TypeAlias = Callable[[], AbstractContextManager[Any]]
 
 
 class Evaluation:
@@ -41,9 +44,7 @@ class Evaluation:
         self.tokens_per_batch = tokens_per_batch
         self.latest: dict[str, Any] = {}
 
-    def __call__(
-        self, model: NystromformerPreTrainedModel, context: Callable[[], AbstractContextManager[Any]] = nullcontext
-    ) -> dict[str, float]:
+    def __call__(self, model: NystromformerPreTrainedModel, context: _Context = nullcontext) -> dict[str, float]:
         """The metrics of the task.
 
         Args:
@@ -62,37 +63,6 @@ class Evaluation:
         return {metric.key: self.latest[metric.key] for metric in task.metrics}
 
 
-class _Numbered(Sampler[list[tuple[int, int, int]]]):
-    """Batches whose indices know their epoch and their batch, so that what a collator draws follows from both."""
-
-    def __init__(self, batches: TokenBudgetBatchSampler) -> None:
-        self.batches = batches
-
-    def set_epoch(self, epoch: int) -> None:
-        self.batches.set_epoch(epoch)
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
-        for number, batch in enumerate(self.batches):
-            yield [(self.batches.epoch, number, index) for index in batch]
-
-
-class _Placed(torch.utils.data.Dataset[tuple[int, int, Example]]):
-    """Examples with the epoch and the batch they are asked for."""
-
-    def __init__(self, examples: Examples) -> None:
-        self.examples = examples
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def __getitem__(self, place: tuple[int, int, int]) -> tuple[int, int, Example]:
-        epoch, batch, index = place
-        return epoch, batch, self.examples[index]
-
-
 def _collated(
     placed: Sequence[tuple[int, int, Example]], *, task: Task[Any, Any], pad_token_id: int, seed: int
 ) -> dict[str, Tensor]:
@@ -107,8 +77,10 @@ class TokenBudgetTrainer(Trainer):
     Args:
         corpus: examples to train on, documents to measure by.
         train_batches: indices of the examples, a step each.
+        final: where a last phase reads whole documents: when.
         evaluation: measures the model.
         schedule: of the learning rate.
+        layer_decay: of the learning rate, from a layer to the one below.
         eval_dtype: evaluate a copy made for inference, in that precision; None evaluates the model itself.
         kwargs: of `Trainer`; `args.max_steps` is the schedule's.
     """
@@ -118,18 +90,24 @@ class TokenBudgetTrainer(Trainer):
         *,
         corpus: Corpus,
         train_batches: TokenBudgetBatchSampler,
+        final: FinalPhase | None = None,
         evaluation: Evaluation,
         schedule: Schedule,
+        layer_decay: float = 1.0,
         eval_dtype: Precision | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(train_dataset=_Placed(corpus.train), eval_dataset=corpus.valid, **kwargs)
+        parts = [corpus.train] if corpus.whole is None else [corpus.train, corpus.whole]
+        super().__init__(train_dataset=PlacedExamples(*parts), eval_dataset=corpus.valid, **kwargs)
         # `Trainer` writes a setting for decoders into every configuration, and checkpoints would carry it.
         vars(self.model.config).pop("use_cache", None)
+        self.corpus = corpus
         self.task = corpus.task
         self.train_batches = train_batches
+        self.final = final
         self.evaluation = evaluation
         self.schedule = schedule
+        self.layer_decay = layer_decay
         self.eval_dtype = eval_dtype
         # The loss is a mean over the documents of one batch, and a step is one batch.
         self.model_accepts_loss_kwargs = False
@@ -140,7 +118,7 @@ class TokenBudgetTrainer(Trainer):
             _collated, task=self.task, pad_token_id=self.model.config.pad_token_id or 0, seed=self.args.seed
         )
         loader: DataLoader[Any] = DataLoader(
-            self.train_dataset, batch_sampler=_Numbered(self.train_batches), collate_fn=collate
+            self.train_dataset, batch_sampler=NumberedBatches(self.train_batches, self.final), collate_fn=collate
         )
         return self.accelerator.prepare(loader)
 
@@ -152,42 +130,71 @@ class TokenBudgetTrainer(Trainer):
         Raises:
             NysformerError: the scores are not finite numbers.
         """
-        self.model.eval()
-        try:
-            if self.eval_dtype is None:
-                found = self.evaluation(self.model, self.compute_loss_context_manager)
-            else:
-                copy = fast_copy(self.model, self.eval_dtype)
-                if "forward" in vars(copy):
-                    del copy.forward  # accelerate's, which would autocast
-                found = self.evaluation(copy)
-        except NotFinite as error:
-            raise NysformerError(
-                f"the model's scores are not finite numbers at step {self.state.global_step}; begin a new run with a "
-                "lower learning rate"
-            ) from error
+        with self.inference_copy() as (model, context):
+            found = self.evaluation(model, context)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
         self.log(metrics)
         control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)  # type: ignore[has-type]
         self.control = control
         return metrics
 
+    def begin(self) -> None:
+        """Measure the model as it is and write that down as the checkpoint of step 0, to train from or to keep."""
+        steps = self.args.max_steps
+        self._init_training_state(steps, 1, 1, None, None)
+        self.state.epoch = 0.0
+        self.create_optimizer_and_scheduler(steps)
+        self._determine_best_metric(self.evaluate(), None)
+        self._save_checkpoint(self.model, None)
+        self.control = self.callback_handler.on_save(self.args, self.state, self.control)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """As `Trainer`'s, which would not keep a best checkpoint of step 0."""
+        if self.state.best_global_step == 0:
+            self.state.best_model_checkpoint = f"{self.args.output_dir}/checkpoint-0"
+        super()._save_checkpoint(model, trial)
+
+    @contextmanager
+    def inference_copy(self) -> Iterator[tuple[NystromformerPreTrainedModel, _Context]]:
+        """The model, or a copy of it in `eval_dtype`, in evaluation mode, and what to enter around a forward pass.
+
+        Raises:
+            NysformerError: its scores are not finite numbers.
+        """
+        self.model.eval()
+        try:
+            if self.eval_dtype is None:
+                yield self.model, self.compute_loss_context_manager
+            else:
+                copy = fast_copy(self.model, self.eval_dtype)
+                if "forward" in vars(copy):
+                    del copy.forward  # accelerate's, which would autocast
+                yield copy, nullcontext
+        except NotFinite as error:
+            raise NysformerError(
+                f"the model's scores are not finite numbers at step {self.state.global_step}; begin a new run with a "
+                "lower learning rate"
+            ) from error
+
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """As `Trainer.create_optimizer`; parameters with a scale of their own get a group with that learning rate."""
         optimizer: torch.optim.Optimizer = super().create_optimizer(*args, **kwargs)
-        scales = self.task.learning_rate_scales()
-        if scales and len(optimizer.param_groups) and "scale" not in optimizer.param_groups[0]:
+        scales, depths = self.task.learning_rate_scales(), layer_scales(self.model, self.layer_decay)
+        if (scales or depths) and len(optimizer.param_groups) and "scale" not in optimizer.param_groups[0]:
             names = {id(parameter): name for name, parameter in self.model.named_parameters()}
             groups = []
             for group in optimizer.param_groups:
-                by_scale: dict[float, list[Tensor]] = {}
+                by_scale: dict[tuple[float, float], list[Tensor]] = {}
                 for parameter in group["params"]:
-                    by_scale.setdefault(scales.get(names[id(parameter)], 1.0), []).append(parameter)
+                    name = names[id(parameter)]
+                    by_scale.setdefault((scales.get(name, 1.0), depths.get(name, 1.0)), []).append(parameter)
                 rest = {name: value for name, value in group.items() if name != "params"}
-                for scale, parameters in by_scale.items():
-                    # The decay of a step is the rate times the weight decay: it stays what it is.
-                    scaled = {"lr": rest["lr"] * scale, "weight_decay": rest["weight_decay"] / scale, "scale": scale}
-                    groups.append({**rest, **scaled, "params": parameters})
+                for (scale, depth), parameters in by_scale.items():
+                    # The decay of a step is the rate times the weight decay. It follows the layer, and not the size
+                    # of what the task predicts.
+                    scaled = {"lr": rest["lr"] * scale * depth, "weight_decay": rest["weight_decay"] / scale}
+                    groups.append({**rest, **scaled, "scale": scale * depth, "params": parameters})
+            groups.sort(key=lambda group: group["scale"] != 1.0)  # the first one's rate is logged
             optimizer.param_groups.clear()
             for group in groups:
                 optimizer.add_param_group(group)

@@ -66,7 +66,7 @@ def test_a_missing_field_and_a_damaged_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(NysformerError, match="cannot be read"):
         load_recipe(path)
     path.write_text("- 1", encoding="utf-8")
-    with pytest.raises(NysformerError, match="no recipe"):
+    with pytest.raises(NysformerError, match="no names with values"):
         load_recipe(path)
     with pytest.raises(NysformerError, match="no recipes there"):
         recipe_paths(tmp_path / "nowhere")

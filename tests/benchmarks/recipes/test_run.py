@@ -30,7 +30,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     )
     monkeypatch.setitem(registry.DATA_SETS, "toy", toy)
     encoder = save_classifier(tmp_path / "encoder")
-    monkeypatch.setattr(run, "_encoder", lambda runs_dir, positions: encoder)
+    monkeypatch.setattr(run, "minilm", lambda runs_dir, positions: encoder)
     recipes = tmp_path / "recipes"
     recipes.mkdir()
     write_recipe(recipes / "good.yaml")
@@ -80,7 +80,7 @@ def test_a_recipe_runs_once_is_kept_and_makes_a_page(
         ran.append(arguments[0])
         raise NysformerError("stopped here")
 
-    monkeypatch.setattr(run, "_execute", execute)
+    monkeypatch.setattr(run, "execute", execute)
     write_recipe(good, title="Other prose")
     assert run_recipes([good], **folders) == 0
     assert ran == []

@@ -19,7 +19,7 @@ from nysformer.checkpoints.options import ConversionOptions, LandmarkKind
 from nysformer.errors import NysformerError
 from nysformer.files.folders import check_new_folder, new_folder
 
-__all__ = ["SAMPLE", "Converted", "convert"]
+__all__ = ["SAMPLE", "Converted", "convert", "quiet"]
 
 SAMPLE = (
     "The harbour office opens at seven. Ships that carry grain report their weight, the port they left and the day "
@@ -80,7 +80,7 @@ def convert(
     """
     output = check_new_folder(output)
     options = options or ConversionOptions()
-    with _quiet():
+    with quiet():
         conversion = convert_source(source, options)
         words = _tokenizer(Path(source), tokenizer)
         vocabulary = conversion.model.config.vocab_size
@@ -142,7 +142,7 @@ def _card(folder: Path, conversion: Conversion, source: str, found: list[Differe
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without transformers' bars, reports on keys and warnings: what is wrong becomes one error."""
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)
