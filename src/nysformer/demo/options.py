@@ -20,8 +20,8 @@ RIVALS = {
     "TF-IDF, first 350 words": "TF-IDF + linear SVM on the first 350 words",
     "TF-IDF, whole text": "TF-IDF + linear SVM on the whole text",
 }
-# The largest group of versions is a third of the corpus: more of a group than this teach the head nothing.
-VERSIONS_PER_GROUP = 8
+# The largest group of versions is a third of the corpus: more of a group than this teaches the encoder little.
+VERSIONS_PER_GROUP = 16
 
 
 @option_class

@@ -42,21 +42,12 @@ FIRST_WORDS = 350
 
 # How to use four minutes of two cores; docs/dev/LOG.md says what was tried.
 RECIPE: dict[str, Any] = {
-    "max_length": 512,
-    "reading": "windows",
-    "overlap": 0.0,
-    "pooling": "mean",
-    "head_layers": "first+last",
-    "probe_first": True,
-    "class_weights": "sqrt",
-    "group_column": "group",
-    "freeze_embeddings": True,
+    "max_length": 256,
     "tokens_per_batch": 2048,
     "epochs": 10,
-    "learning_rate": 5e-5,
+    "learning_rate": 2e-4,
     "bf16": True,
-    "eval_dtype": "bfloat16",
-    "eval_steps": 1000,
+    "eval_steps": 100,
     "log_every": 5,
 }
 
