@@ -4,6 +4,7 @@ Fixtures that several rooms use are plugins in `tests/support`.
 """
 
 import os
+import signal
 
 import torch
 from hypothesis import HealthCheck, settings
@@ -15,6 +16,8 @@ pytest_plugins = ("model_fixtures", "classifier_fixtures")
 # The tensors are tiny: threads cost more than they save, by fifty times where the cores are shared.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
+# A job that a shell starts in the background ignores Ctrl-C, and so would all processes that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Measured, the choice could differ between two runs of the tests, and with it the last digits.
 set_product_backend("onednn" if can_pack(torch.float32) else "torch")
 

@@ -95,7 +95,7 @@ def test_what_the_adapters_head_reads(tmp_path: Path) -> None:
     """The base reads the first token of the last layer; what the adapter was trained with stands beside it."""
     save_classifier(tmp_path / "base")
     nysformer.NystromformerModel.from_pretrained(tmp_path / "base").save_pretrained(tmp_path / "base")
-    reads = {"classifier_pooling": "mean", "classifier_layers": "first+last"}
+    reads = {"classifier_pooling": "mean", "classifier_layers": "first+last", "classifier_scaling": True}
     base = NystromformerForSequenceClassification.from_pretrained(tmp_path / "base", **reads)
     adapter, expected = trained(tmp_path, base)
     base.config.save_pretrained(adapter)

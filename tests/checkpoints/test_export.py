@@ -123,7 +123,9 @@ def test_pooling(tmp_path: Path, name: str, pooling: str) -> None:
 @pytest.mark.parametrize("format", ["onnx", "torch-export"])
 def test_layers_of_the_head(tmp_path: Path, format: module.Format) -> None:
     name = "ForSequenceClassification"
-    folder = save(tmp_path / "model", name, classifier_pooling="mean", classifier_layers="first+last")
+    folder = save(
+        tmp_path / "model", name, classifier_pooling="mean", classifier_layers="first+last", classifier_scaling=True
+    )
     check_numbers(folder, export(folder, tmp_path / "out", format=format), name)
 
 

@@ -3,11 +3,12 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nysformer.data.batches import LENGTH_JITTER, TokenBudgetBatchSampler
+from nysformer.data.batches import LENGTH_JITTER, DrawnBatchSampler, TokenBudgetBatchSampler
 from nysformer.errors import NysformerError
 
 LENGTHS = st.lists(st.integers(1, 5000), min_size=1, max_size=80)
@@ -82,3 +83,41 @@ def test_the_budget_is_used() -> None:
 def test_what_cannot_be_batched_is_refused(lengths: list[int], budget: int, words: str) -> None:
     with pytest.raises(NysformerError, match=words):
         TokenBudgetBatchSampler(lengths, budget)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 900), st.integers(1, 6)), min_size=1, max_size=30),
+    BUDGETS,
+    st.integers(1, 4),
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 50),
+)
+def test_a_draw_gives_so_many_pieces_of_each_document(
+    documents: list[tuple[int, int]], budget: int, most: int, seed: int, epoch: int
+) -> None:
+    pieces = [count for _, count in documents]
+    lengths = [length for length, count in documents for _ in range(count)]
+    sampler = DrawnBatchSampler(lengths, pieces, most, budget, seed=seed)
+    sampler.set_epoch(epoch)
+    batches = list(sampler)
+    drawn = sorted(itertools.chain(*batches))
+    assert drawn == sampler.examples().tolist()
+    owner = np.repeat(np.arange(len(pieces)), pieces)
+    assert len(set(drawn)) == len(drawn)
+    assert np.bincount(owner[drawn], minlength=len(pieces)).tolist() == [min(count, most) for count in pieces]
+    assert all(len(batch) == 1 or sum(lengths[i] for i in batch) <= budget for batch in batches)
+    assert len(batches) == len(sampler), "a trainer counts its steps by the length"
+    again = DrawnBatchSampler(lengths, pieces, most, budget, seed=seed)
+    again.set_epoch(epoch)
+    assert list(again) == batches
+
+
+def test_each_epoch_draws_anew_and_pieces_may_differ_in_length() -> None:
+    sampler = DrawnBatchSampler([9, 10, 3] * 20, [3] * 20, 1, 40)
+    seen = []
+    for epoch in range(8):
+        sampler.set_epoch(epoch)
+        batches = list(sampler)
+        assert len(batches) == len(sampler) == 5
+        seen += itertools.chain(*batches)
+    assert len(set(seen)) > 50

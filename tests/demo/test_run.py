@@ -81,6 +81,18 @@ def test_what_a_demo_leaves_behind(corpus: LicenceCorpus, encoder: Path) -> None
     assert not [path for path in folder.rglob("*") if path.name.endswith((".part", ".partial"))]
 
 
+def test_a_demo_of_the_fitted_head_alone(corpus: LicenceCorpus, encoder: Path) -> None:
+    recipe = {**run.RECIPE, "max_length": 64, "eval_dtype": None}
+    options = DemoOptions(output=str(corpus.directory.parent))
+    result = train_and_compare(corpus, encoder, options, console=Console(quiet=True), recipe=recipe)
+    assert (result.training.steps, result.training.best_step) == (0, 0)
+    page = (result.output / "report.html").read_text(encoding="utf-8")
+    assert "got a head that was fitted to it by logistic regression. It is measured" in page
+    assert "Training curve" not in page
+    assert "of each 2 windows of 64 tokens; the baselines all of them" in page
+    assert "Trained on 2 windows of 64 tokens of each text." in (result.output / "README.md").read_text("utf-8")
+
+
 @pytest.mark.parametrize("right", [0, 7, 24])
 def test_the_example_is_of_the_documents_it_says(
     corpus: LicenceCorpus, encoder: Path, monkeypatch: pytest.MonkeyPatch, right: int
@@ -160,13 +172,13 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 def test_options_that_cannot_be_meant() -> None:
     with pytest.raises(NysformerError, match="minutes"):
-        DemoOptions(minutes=0)
+        DemoOptions(minutes=-1)
     with pytest.raises(NysformerError, match="minutes"):
         DemoOptions(minutes=float("nan"))
     with pytest.raises(NysformerError, match="seed"):
         DemoOptions(seed=-1)
     for changes, words in (
-        ({"minutes": float("inf")}, "minutes: inf is not finite; give a number above 0 and at most 1,000,000"),
+        ({"minutes": float("inf")}, "minutes: inf is not finite; give a number from 0 to 1,000,000"),
         ({"minutes": True}, "minutes: True is not a number"),
         ({"seed": 2**32}, "seed: 4294967296 is above 4,294,967,295"),
         ({"seed": 1.0}, "seed: 1.0 is not a whole number"),

@@ -39,7 +39,8 @@ def test_compiled_equals_packed(make: Make, name: str, mode: str, masked: bool, 
 @pytest.mark.parametrize("masked", [False, True])
 def test_compiled_pooling(make: Make, pooling: str, layers: str, masked: bool) -> None:
     torch.compiler.reset()
-    model = make("ForSequenceClassification", classifier_pooling=pooling, classifier_layers=layers).double()
+    reads = {"classifier_pooling": pooling, "classifier_layers": layers, "classifier_scaling": masked}
+    model = make("ForSequenceClassification", **reads).double()
     compiled = torch.compile(model, fullgraph=True, backend="eager")
     batch = inputs(masked)
     torch.testing.assert_close(compiled(**batch).logits, model(**batch).logits, rtol=1e-9, atol=1e-9)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nysformer import NystromformerConfig, NystromformerForSequenceClassification
 from nysformer.models.packing import Packing
-from nysformer.models.pooling import Pooling
+from nysformer.models.pooling import FeatureScaling, Pooling
 
 Make = Callable[..., Any]
 KINDS = ["first", "mean", "attention"]
@@ -174,3 +174,33 @@ def test_a_pooling_that_the_folder_does_not_have_begins_as_the_mean(make: Make, 
     make("ForSequenceClassification").save_pretrained(tmp_path)
     model = NystromformerForSequenceClassification.from_pretrained(tmp_path, classifier_pooling="attention")
     assert not model.pooling.query.any()
+
+
+def test_scaling_begins_as_the_identity_and_drops_to_the_mean() -> None:
+    scaling = FeatureScaling(3)
+    features = torch.tensor([[1.0, -2.0, 500.0], [3.0, -2.5, 501.0]])
+    assert torch.equal(scaling(features), features)
+    scaling.mean.copy_(features.mean(0))
+    scaling.scale.copy_(1 / features.std(0, correction=0))
+    assert torch.equal(scaling(features), torch.tensor([[-1.0, 1.0, -1.0], [1.0, -1.0, 1.0]]))
+    assert scaling(features.bfloat16()).dtype == torch.bfloat16
+    scaling.reset()
+    assert torch.equal(scaling(features), features)
+
+
+@pytest.mark.parametrize("layers", ["last", "first+last"])
+def test_a_head_with_scaling_reads_what_is_standardised(make: Make, tmp_path: Path, layers: str) -> None:
+    settings = {"classifier_pooling": "mean", "classifier_layers": layers}
+    plain = make("ForSequenceClassification", **settings).double()
+    scaled = make("ForSequenceClassification", classifier_scaling=True, **settings).double()
+    scaled.load_state_dict(plain.state_dict(), strict=False)
+    ids = torch.randint(2, 99, (4, 40), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(scaled(ids).logits, plain(ids).logits)
+    features = plain.features(ids)
+    scaled.classifier.scaling.mean.copy_(features.mean(0))
+    scaled.classifier.scaling.scale.fill_(4.0)
+    expected = plain.classifier(4.0 * (features - features.mean(0)))
+    torch.testing.assert_close(scaled(ids).logits, expected, rtol=1e-12, atol=1e-12)
+    scaled.save_pretrained(tmp_path)
+    loaded = NystromformerForSequenceClassification.from_pretrained(tmp_path, dtype=torch.float64)
+    assert torch.equal(loaded(ids).logits, scaled(ids).logits)

@@ -31,8 +31,7 @@ def curve(run: Path) -> list[dict[str, Any]]:
 def started(job: list[str], tmp_path: Path, until: str) -> subprocess.Popen[bytes]:
     """The command in a process of its own, with the products of this one, once the file `until` is there."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(tmp_path / "datasets-cache")}
-    program = (  # as `python -m nysformer` in a terminal: a job in the background would ignore Ctrl-C
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    program = (
         f"from nysformer.ops import set_product_backend; set_product_backend({product_backend()!r}); "
         "from nysformer.cli.main import main; main()"
     )

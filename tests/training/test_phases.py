@@ -29,7 +29,7 @@ def phase_of(steps: int, share: float, lengths: list[int], **schedule: Any) -> F
 def test_batches_of_the_last_share_come_from_the_other_examples() -> None:
     batches = TokenBudgetBatchSampler([5] * 6, 10)
     final = phase_of(7, 0.5, [10, 10])
-    numbered = NumberedBatches(batches, final)
+    numbered = NumberedBatches(batches, 6, final)
     seen = []
     for epoch in range(3):
         numbered.set_epoch(epoch)

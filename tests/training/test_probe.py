@@ -82,11 +82,12 @@ def test_the_heads_probabilities_are_scikit_learns(
         with torch.no_grad():
             each = [model.features(torch.tensor([[2, *piece, 3]])) for piece in pieces]
             head = model.classifier
-            hidden.append(torch.stack([head.activation(head.dense(one)) for one in each]).mean(0)[0].double().numpy())
+            made = [head.activation(head.dense(head.scaling(one))) for one in each]
+            hidden.append(torch.stack(made).mean(0)[0].double().numpy())
             logits.append(torch.stack([head(one) for one in each]).mean(0)[0].double())
     strength = float(said.partition("linear probe: C ")[2].partition(",")[0])
     x = np.stack(hidden)
-    x = (x - x.mean(0)) / x.std(0)
+    x = (x - x.mean(0)) / x.var(0).mean() ** 0.5
     weights = (len(labels) / np.bincount(labels))[labels] ** 0.5
     weights *= len(labels) / weights.sum()
     truth = LogisticRegression(C=strength, max_iter=1000).fit(x, labels, sample_weight=weights).predict_proba(x)
@@ -107,6 +108,32 @@ def test_features_pass_the_activation_nearly_as_they_are(name: str) -> None:
     with torch.no_grad():
         y = activation(slope * x + offset).float()
     assert float(torch.corrcoef(torch.stack([x, y]))[0, 1]) > 0.9
+
+
+@torch.no_grad()
+def test_training_begins_where_the_probe_ends(options: Options, documents: tuple[Path, Path], tmp_path: Path) -> None:
+    """Features of a mean far beyond their spread, such as every encoder has some of, under dropout and in bfloat16."""
+    folder = tmp_path / "model"
+    model = load_classifier(options().model)
+    model.config.hidden_dropout_prob = 0.1
+    norm = model.nystromformer.encoder.layer[-1].output.LayerNorm
+    norm.bias += 3.0
+    norm.weight[:4] *= 0.02
+    model.save_pretrained(folder)
+    load_tokenizer(options().model).save_pretrained(folder)
+    settings = {"probe_first": True, "max_steps": 0, "pooling": "mean", "head_layers": "first+last", "max_length": 128}
+    run = finetune(options(model=str(folder), **settings))
+    model, tokenizer = load_classifier(run.output), load_tokenizer(run.output)
+    rows = [json.loads(line) for line in documents[0].read_text(encoding="utf-8").splitlines()]
+    batch = tokenizer([row["text"] for row in rows], padding=True, truncation=True, max_length=128, return_tensors="pt")
+    batch["labels"] = torch.tensor([model.config.label2id[row["label"]] for row in rows])
+    evaluated = model(**batch).loss.item()
+    torch.manual_seed(0)
+    model.train()
+    trained = model(**batch).loss.item()
+    with torch.autocast("cpu", torch.bfloat16):
+        half = model(**batch).loss.item()
+    assert max(trained, half) < 2 * evaluated + 0.1, (evaluated, trained, half)
 
 
 def test_step_0_is_logged_and_may_be_the_best(options: Options) -> None:
@@ -137,6 +164,27 @@ def test_a_killed_run_resumes_with_the_same_losses(
     assert (resumed.metrics, resumed.best_step) == (whole.metrics, whole.best_step)
     longer = finetune(options(resume=True, **settings | {"max_steps": 9}))
     assert longer.steps == 9
+
+
+def test_an_epoch_of_some_windows(options: Options, documents: tuple[Path, Path], tmp_path: Path) -> None:
+    """The probe and the steps read so many windows of a document; a resumed run draws as one that was not stopped."""
+    settings: dict[str, Any] = {"reading": "windows", "max_length": 40, "overlap": 0.0, "probe_first": True}
+    every = finetune(options(**settings, epochs=1))
+    some = finetune(options(output=str(tmp_path / "some"), **settings, epochs=2, train_windows=1))
+    rows = [json.loads(line) for line in documents[0].read_text(encoding="utf-8").splitlines()]
+    tokenizer = load_tokenizer(options().model)
+    lengths = [len(tokenizer(row["text"], add_special_tokens=False)["input_ids"]) for row in rows]
+    assert any(length > 38 for length in lengths)
+    assert some.tokens == 2 * sum(min(length, 38) + 2 for length in lengths)
+    assert some.tokens < 2 * every.tokens
+    assert some.metrics["documents"] == every.metrics["documents"]
+    stopped = settings | {"epochs": 2, "train_windows": 1, "output": str(tmp_path / "stopped"), "max_steps": 3}
+    finetune(options(**stopped))
+    resumed = finetune(options(**stopped | {"max_steps": None, "resume": True}))
+    losses = [[entry.get("loss") for entry in history(run.output)][4:] for run in (some, resumed)]
+    assert losses[0][-1] == losses[1][-1]
+    with pytest.raises(NysformerError, match="train_windows: documents are read whole; leave it out, or give reading"):
+        options(train_windows=2)
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> str:

@@ -65,7 +65,7 @@ def saved_head(folder: str | Path) -> dict[str, Any]:
         values = read_json(file)
     except NysformerError as error:
         raise NysformerError(f"{file}: {error}; fix it or remove it") from error
-    names = ("id2label", "problem_type", "classifier_pooling", "classifier_layers")
+    names = ("id2label", "problem_type", "classifier_pooling", "classifier_layers", "classifier_scaling")
     return {name: values[name] for name in names if values.get(name) is not None}
 
 

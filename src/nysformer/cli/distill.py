@@ -13,7 +13,15 @@ from nysformer.training.distill_options import DistillOptions
 
 __all__ = ["distill"]
 
-_FIXED = Fixed(model="SOURCE", output="OUTPUT", label_column=None, label_from="top", reading="whole", overlap=0.0)
+_FIXED = Fixed(
+    model="SOURCE",
+    output="OUTPUT",
+    label_column=None,
+    label_from="top",
+    reading="whole",
+    overlap=0.0,
+    train_windows=None,
+)
 
 
 @filled

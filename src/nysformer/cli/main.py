@@ -1,10 +1,6 @@
 """The command line: a table of name -> function. Each command parses, calls one function below, and prints."""
 
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -25,11 +21,12 @@ from nysformer.cli.inspect import inspect
 from nysformer.cli.predict import predict
 from nysformer.cli.pretrain import pretrain
 from nysformer.cli.search import search
+from nysformer.cli.signals import stoppable
 from nysformer.cli.streams import ClosedPipe, standard_output
 from nysformer.cli.training import FilesCommand
 from nysformer.errors import NysformerError
 
-WRONG_USE, INTERRUPTED, TERMINATED = 2, 130, 143
+WRONG_USE, INTERRUPTED = 2, 130
 # What libraries that write files by themselves say where Python has an OSError.
 _FULL_DISK = "No space left on device"
 _NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "Storage size calculation overflowed")
@@ -96,7 +93,7 @@ def main() -> None:
     Ctrl-C is 130, a request to terminate 143. Where the reader of standard output has gone, all is well: 0.
     """
     try:
-        with _terminable(), standard_output():
+        with stoppable(), standard_output():
             app()
     except ClosedPipe:
         sys.exit(0)
@@ -131,20 +128,3 @@ def _fault_of_the_machine(error: Exception) -> str | None:
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(mark in said for mark in _NO_MEMORY)):
         return "not enough memory; use a smaller model, shorter documents or smaller batches"
     return None
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let a request to terminate unwind the stack, so that no partial file is left."""
-
-    def terminate(*_: object) -> None:
-        raise SystemExit(TERMINATED)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -8,11 +8,10 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from nysformer.cli.signals import TERMINATED
 from nysformer.errors import Interrupted, NysformerError
 
 __all__ = ["resume_command", "saying_how_to_go_on"]
-
-_TERMINATED = 143
 
 
 def resume_command(name: str, arguments: Sequence[str]) -> str:
@@ -54,7 +53,7 @@ def saying_how_to_go_on(command: str, in_place_of: str = "with resume=True") -> 
         if not terminated:
             raise Interrupted(line or "interrupted") from None
         Console(stderr=True).print(f"nysformer: {line}", markup=False, highlight=False, soft_wrap=True)
-        raise SystemExit(_TERMINATED) from None
+        raise SystemExit(TERMINATED) from None
     except NysformerError as error:
         if in_place_of not in str(error):
             raise

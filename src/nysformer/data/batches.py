@@ -7,7 +7,7 @@ from torch.utils.data import Sampler
 
 from nysformer.errors import NysformerError
 
-__all__ = ["LENGTH_JITTER", "TokenBudgetBatchSampler"]
+__all__ = ["LENGTH_JITTER", "DrawnBatchSampler", "TokenBudgetBatchSampler"]
 
 LENGTH_JITTER = 0.25
 """Widest shuffle: a document is sorted by its length times a factor drawn from [exp(-0.25), exp(0.25)]."""
@@ -59,6 +59,10 @@ class TokenBudgetBatchSampler(Sampler[list[int]]):
         """Choose the epoch, from 0, whose order the next iteration gives."""
         self.epoch = epoch
 
+    def examples(self) -> np.ndarray:
+        """The indices that the epoch gives, in rising order."""
+        return np.arange(len(self.lengths))
+
     def __len__(self) -> int:
         """Batches an epoch; the same for every epoch."""
         return len(self._by_length)
@@ -105,3 +109,48 @@ class TokenBudgetBatchSampler(Sampler[list[int]]):
             batches[-1].append(index)
             room -= length
         return batches
+
+
+class DrawnBatchSampler(TokenBudgetBatchSampler):
+    """Batches of some of each document's pieces, drawn anew each epoch; the draw, too, follows from (seed, epoch).
+
+    Args:
+        lengths: (P) real tokens of each piece, those of a document one after the other.
+        pieces: (D) of each document, at least 1.
+        most: pieces an epoch gives of a document, at least 1.
+        tokens_per_batch, seed: see `TokenBudgetBatchSampler`. Every piece counts as its document's longest, since the
+            number of batches may not depend on the draw.
+
+    Raises:
+        NysformerError: see there.
+
+    Example:
+        >>> sampler = DrawnBatchSampler([8, 8, 8, 5], [3, 1], 2, tokens_per_batch=100)
+        >>> sampler.set_epoch(1)
+        >>> sampler.examples()
+        array([0, 1, 3])
+        >>> sorted(next(iter(sampler)))
+        [0, 1, 3]
+    """
+
+    def __init__(
+        self, lengths: Sequence[int], pieces: Sequence[int], most: int, tokens_per_batch: int, *, seed: int = 0
+    ) -> None:
+        counts = np.asarray(pieces, dtype=np.int64)
+        self._document = np.repeat(np.arange(len(counts)), counts)
+        self._first = np.cumsum(counts) - counts
+        self._drawn = np.minimum(counts, most)
+        longest = np.zeros(len(counts), dtype=np.int64)
+        np.maximum.at(longest, self._document, np.asarray(lengths, dtype=np.int64))
+        super().__init__(np.repeat(longest, self._drawn).tolist(), tokens_per_batch, seed=seed)
+
+    def examples(self) -> np.ndarray:
+        rng = np.random.default_rng((self.seed, self.epoch, 1))
+        order = np.lexsort((rng.random(len(self._document)), self._document))  # a document's pieces, shuffled
+        rank = np.arange(len(order)) - self._first[self._document]
+        return np.sort(order[rank < self._drawn[self._document]])
+
+    def __iter__(self) -> Iterator[list[int]]:
+        examples = self.examples()
+        for batch in super().__iter__():
+            yield examples[batch].tolist()

@@ -1,4 +1,4 @@
-"""The packaged MiniLM as a Nyströmformer of 4,096 positions: the encoder that the demo fine-tunes."""
+"""The packaged MiniLM as a Nyströmformer of 4,096 positions: the encoder that the demo begins with."""
 
 import shutil
 from importlib import metadata

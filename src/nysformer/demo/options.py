@@ -21,7 +21,7 @@ RIVALS = {
     "TF-IDF, whole text": "TF-IDF + linear SVM on the whole text",
 }
 # The largest group of versions is a third of the corpus: more of a group than this teaches the encoder little.
-VERSIONS_PER_GROUP = 16
+VERSIONS_PER_GROUP = 8
 
 
 @option_class
@@ -30,7 +30,10 @@ class DemoOptions:
     """The settings of the demo."""
 
     minutes: float = option(
-        4.0, Number(0, 1_000_000, open_low=True), metavar="NUMBER", help="Fine-tune for so many minutes."
+        0.0,
+        Number(0, 1_000_000),
+        metavar="NUMBER",
+        help="Train for so many minutes, the fit of the head at their beginning included; 0: fit the head alone.",
     )
     output: str = option("runs/demo", Text(), metavar="DIR", help="Folder for everything; it becomes a model folder.")
     seed: int = option(
@@ -60,7 +63,7 @@ class DemoResult:
         example: the classified licence: what it is, and the answer.
         test_example: one test document, chosen by a rule: `document`, `label`, `predicted`, `probabilities`, `length`
             in tokens, `rule`, and `rival` with `rival_predicted`.
-        training: of the fine-tuning, see `TrainingResult`.
+        training: see `TrainingResult`.
     """
 
     output: Path

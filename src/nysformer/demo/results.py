@@ -11,7 +11,7 @@ from nysformer.checkpoints.card import write_card
 from nysformer.data.licences import LicenceCorpus
 from nysformer.demo.compare import METRICS
 from nysformer.demo.options import MODEL, VERSIONS_PER_GROUP, DemoOptions, DemoResult
-from nysformer.demo.story import tell
+from nysformer.demo.story import read_of_each, tell
 from nysformer.files.atomic import write_atomically
 from nysformer.models import NystromformerConfig, NystromformerForSequenceClassification
 from nysformer.report.page import render_page
@@ -70,7 +70,7 @@ def _write_card(result: DemoResult, corpus: LicenceCorpus, recipe: Mapping[str, 
         limits=[
             result.verdict,
             *([weakness] if weakness else []),
-            f"Trained on the first {recipe['max_length']:,} tokens of each text.",
-            "A demonstration, trained for minutes: not legal advice.",
+            f"Trained on {read_of_each(recipe)} of each text.",
+            "A demonstration, made in minutes: not legal advice.",
         ],
     )

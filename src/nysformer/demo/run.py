@@ -1,4 +1,4 @@
-"""The demo: a corpus, an encoder, a few minutes of fine-tuning and an honest comparison, in one folder."""
+"""The demo: a corpus, an encoder, a few minutes of training and an honest comparison, in one folder."""
 
 import json
 import shutil
@@ -40,13 +40,23 @@ __all__ = ["MODEL", "RECIPE", "DemoOptions", "DemoResult", "run_demo", "train_an
 
 FIRST_WORDS = 350
 
-# How to use four minutes of two cores; docs/dev/LOG.md says what was tried.
+# How to use a few minutes of two cores; docs/dev/LOG.md says what was tried.
 RECIPE: dict[str, Any] = {
-    "max_length": 256,
-    "tokens_per_batch": 2048,
+    "reading": "windows",
+    "max_length": 512,
+    "overlap": 0.0,
+    "train_windows": 2,
+    "pooling": "mean",
+    "head_layers": "first+last",
+    "probe_first": True,
+    "class_weights": "sqrt",
+    "group_column": "group",
+    "freeze_embeddings": True,
+    "tokens_per_batch": 4096,
     "epochs": 10,
-    "learning_rate": 2e-4,
+    "learning_rate": 2e-5,
     "bf16": True,
+    "eval_dtype": "bfloat16",
     "eval_steps": 100,
     "log_every": 5,
 }
@@ -107,7 +117,7 @@ def train_and_compare(
     console: Console,
     recipe: Mapping[str, Any] = RECIPE,
 ) -> DemoResult:
-    """Fine-tune `encoder` on the corpus, measure it beside the baselines, classify a licence, write it all down.
+    """Train a classifier on the corpus, measure it beside the baselines, classify a licence, and write it all down.
 
     The model, `metrics.json` and `report.html` of an earlier demo stand until the new model is trained.
 
@@ -126,16 +136,15 @@ def train_and_compare(
     shutil.rmtree(output / "training", ignore_errors=True)  # of a demo before, whole or killed
     thinned = output / "train-thinned.jsonl"
     count = thin_groups(corpus.train, thinned, most=VERSIONS_PER_GROUP, seed=options.seed)
-    console.print(f"fine-tuning: on {count:,} documents, at most {VERSIONS_PER_GROUP} versions of a text")
+    console.print(f"training: on {count:,} documents, at most {VERSIONS_PER_GROUP} versions of a text")
     training = finetune(
         FinetuneOptions(
             model=str(encoder),
             train=(str(thinned),),
             valid=(str(corpus.valid),),
             output=str(output / "training"),
-            time_limit=options.minutes,
             seed=options.seed,
-            **recipe,
+            **{**recipe, **({"time_limit": options.minutes} if options.minutes else {"max_steps": 0})},
         ),
         console=console,
     )

@@ -7,7 +7,9 @@ from nysformer.data.licences import LicenceCorpus
 from nysformer.demo.compare import METRICS
 from nysformer.report.page import Example, Report
 
-__all__ = ["tell"]
+__all__ = ["read_of_each", "tell"]
+
+_BY_TIME = "A run that ends by time does more steps on a faster machine, so its numbers vary from machine to machine."
 
 
 def tell(metrics: Mapping[str, Any], corpus: LicenceCorpus, history: Sequence[Mapping[str, Any]], model: str) -> Report:
@@ -29,7 +31,7 @@ def tell(metrics: Mapping[str, Any], corpus: LicenceCorpus, history: Sequence[Ma
         introduction=(
             f"{total:,} licence texts, each with the category an expert gave it, in {corpus.groups:,} groups of "
             f"near-duplicates; no group is on two sides of the split. MiniLM, converted to a Nyströmformer that reads "
-            f"4,096 tokens, was fine-tuned for {options['minutes']:g} minutes and is measured here on the "
+            f"4,096 tokens, {_trained(training, recipe)}. It is measured here on the "
             f"{corpus.documents['test']:,} test documents, beside baselines fitted on all training documents."
         ),
         verdict=metrics["verdict"],
@@ -53,7 +55,7 @@ def tell(metrics: Mapping[str, Any], corpus: LicenceCorpus, history: Sequence[Ma
             "corpus": f"{corpus.package} (CC-BY-4.0); "
             + ", ".join(f"{split} {count:,}" for split, count in corpus.documents.items()),
             "encoder": "all-MiniLM-L6-v2, 4,096 positions, softmax attention up to 512 tokens, 64 landmarks beyond",
-            "fine-tuning": f"{training['seconds'] / 60:.1f} minutes, {training['steps']:,} steps, "
+            "training": f"{training['seconds'] / 60:.1f} minutes, {training['steps']:,} steps, "
             f"{training['tokens']:,} tokens; best step {training['best_step']:,}",
             **{name.replace("_", " "): _readable(value) for name, value in recipe.items()},
             "seed": str(options["seed"]),
@@ -65,16 +67,32 @@ def tell(metrics: Mapping[str, Any], corpus: LicenceCorpus, history: Sequence[Ma
             f"nysformer evaluate --model {options['output']} {options['output']}/corpus/test.jsonl",
         ],
         notes=[
-            "A run that ends by time does more steps on a faster machine, so its numbers vary from machine to machine.",
+            *([_BY_TIME] if training["stopped_by"] == "time" else []),
             f"One standard error of an accuracy on {corpus.documents['test']:,} documents is about "
             f"{_standard_error(systems[model][METRICS[0].key], corpus.documents['test']):.3f}, and more for documents "
             "that come in groups of versions: small differences are chance.",
-            f"The fine-tuning saw at most {recipe['versions_a_group']} documents of a group, the first "
-            f"{recipe['max_length']:,} tokens of each; the baselines all of them.",
-            "The test documents are read up to 4,096 tokens; TF-IDF on the whole text reads them to the end.",
+            f"The training saw at most {recipe['versions_a_group']} documents of a group, and of each "
+            f"{read_of_each(recipe)}; the baselines all of them. The test documents are read to the end.",
         ],
         footer="Where every document went, and why: corpus/split.json. The training curve: training/history.jsonl.",
     )
+
+
+def read_of_each(recipe: Mapping[str, Any]) -> str:
+    """What the training reads of a document."""
+    length, windows = recipe["max_length"], recipe.get("train_windows")
+    if recipe.get("reading") != "windows":
+        return f"the first {length:,} tokens"
+    return f"{'all' if windows is None else windows} windows of {length:,} tokens"
+
+
+def _trained(training: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """How the model came to be."""
+    probed = "got a head that was fitted to it by logistic regression"
+    if not training["steps"]:
+        return probed
+    fine_tuned = f"was fine-tuned for {training['steps']:,} steps"
+    return f"{probed} and {fine_tuned}" if recipe.get("probe_first") else fine_tuned
 
 
 def _outcome(example: Mapping[str, Any]) -> str:

@@ -54,6 +54,8 @@ class NystromformerConfig(PreTrainedConfig):
             published), "mean" (of all tokens), "attention" (a mean with learned weights).
         classifier_layers: which states sequence classification pools: "last" (the last layer's, as published) or
             "first+last" (the embeddings' too, side by side).
+        classifier_scaling: sequence classification standardises what it pools, by means and spreads over documents
+            that `finetune` measures with `probe_first`.
         pruned_heads: {layer: [heads]} that are gone; kept by `prune_heads`.
         layer_overrides: {layer: {name: value}}, in which that layer differs: num_landmarks, landmarks, landmark_steps,
             softmax_max_length, pinv_iterations.
@@ -98,6 +100,7 @@ class NystromformerConfig(PreTrainedConfig):
     position_embedding_type: Literal["absolute", "none"] = "absolute"
     classifier_pooling: Literal["first", "mean", "attention"] = "first"
     classifier_layers: Literal["last", "first+last"] = "last"
+    classifier_scaling: bool = False
     pruned_heads: dict[Any, list[int]] | None = None
     layer_overrides: dict[Any, dict[str, Any]] | None = None
 
@@ -262,6 +265,7 @@ class NystromformerConfig(PreTrainedConfig):
             "position_embedding_type='none'": self.position_embedding_type == "none",
             f"classifier_pooling={self.classifier_pooling!r}": self.classifier_pooling != "first",
             f"classifier_layers={self.classifier_layers!r}": self.classifier_layers != "last",
+            "classifier_scaling=True": self.classifier_scaling,
             f"softmax_max_length={self.softmax_max_length}": mode == "auto" and self.softmax_max_length > 0,
             f"landmarks='clusters' with landmark_steps={self.landmark_steps}": (
                 mode != "softmax" and self.landmarks == "clusters"

@@ -25,7 +25,7 @@ from nysformer.models.head_model import HeadModel, TokenHeadModel
 from nysformer.models.inputs import check_tensors
 from nysformer.models.losses import cross_entropy, sequence_loss, span_loss
 from nysformer.models.packing import PackedStates, Packing
-from nysformer.models.pooling import Pooling
+from nysformer.models.pooling import FeatureScaling, Pooling
 
 __all__ = [
     "NystromformerForMultipleChoice",
@@ -36,17 +36,23 @@ __all__ = [
 
 
 class ClassificationHead(nn.Module):
-    """Dropout, dense, activation, dropout, projection: (B, F) to (B, labels), where F is E, or 2 E for two layers."""
+    """Dropout, dense, activation, dropout, projection: (B, F) to (B, labels), where F is E, or 2 E for two layers.
+
+    With `config.classifier_scaling` the features are standardised first.
+    """
 
     def __init__(self, config: NystromformerConfig) -> None:
         super().__init__()
         size = config.hidden_size * (2 if config.classifier_layers == "first+last" else 1)
+        self.scaling = FeatureScaling(size) if config.classifier_scaling else None
         self.dense = nn.Linear(size, size)
         self.activation = activation_function(config.hidden_act)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.out_proj = nn.Linear(size, config.num_labels)
 
     def forward(self, features: Tensor) -> Tensor:
+        if self.scaling is not None:
+            features = self.scaling(features)
         hidden = self.activation(project(self.dense, self.dropout(features)))
         return project(self.out_proj, self.dropout(hidden))
 

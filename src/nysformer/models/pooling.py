@@ -1,6 +1,6 @@
 """How a head that reads whole documents makes one feature vector of a document's hidden states.
 
-Shapes: B batch, N padded length, T packed tokens, E hidden size.
+Shapes: B batch, N padded length, T packed tokens, E hidden size, F features of a document.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from transformers import initialization as init
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.packing import Packing
 
-__all__ = ["LayersName", "Pooling", "PoolingName"]
+__all__ = ["FeatureScaling", "LayersName", "Pooling", "PoolingName"]
 
 LayersName = Literal["last", "first+last"]
 PoolingName = Literal["first", "mean", "attention"]
@@ -72,6 +72,35 @@ class Pooling(nn.Module):
         if mask is not None:
             weights = weights * mask
         return (weights[:, None] @ precise)[:, 0].to(states.dtype)
+
+
+class FeatureScaling(nn.Module):
+    """(features - mean) * scale, by numbers that are measured and not trained; they begin as 0 and 1.
+
+    It stands before a dropout, which then drops a feature to its mean: where that is many times its spread, zero lies
+    far beyond all that the layers behind have seen.
+
+    Args:
+        size: F.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("scale", torch.ones(size))
+
+    def reset(self) -> None:
+        """Begin as the identity."""
+        init.zeros_(self.mean)
+        init.ones_(self.scale)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, F) to (B, F), rounded once."""
+        precise = features.to(_precise(features))
+        return ((precise - self.mean) * self.scale).to(features.dtype)
 
 
 def _mean(states: Tensor, mask: Tensor | None) -> Tensor:

@@ -14,7 +14,7 @@ from nysformer.layers import HeadKernels, OffsetLinear, OffsetNorm
 from nysformer.models.configuration import NystromformerConfig
 from nysformer.models.guards import GuardedModel
 from nysformer.models.inputs import FIRST_POSITION
-from nysformer.models.pooling import Pooling
+from nysformer.models.pooling import FeatureScaling, Pooling
 from nysformer.models.pruning import prune_layer
 from nysformer.ops import Implementation, refuse_script
 
@@ -57,7 +57,7 @@ class NystromformerPreTrainedModel(GuardedModel):
         super()._init_weights(module)
         if isinstance(module, HeadKernels):
             init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
-        elif isinstance(module, Pooling):
+        elif isinstance(module, Pooling | FeatureScaling):
             module.reset()
 
     def _check_and_adjust_attn_implementation(

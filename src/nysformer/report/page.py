@@ -35,7 +35,7 @@ class Report:
             documents.
         metrics: those to show, of which more is better; the first is shown by length, too.
         model: the name in `systems` of the system the page is about.
-        loss: (minutes, training loss), in order.
+        loss: (minutes, training loss), in order; empty where the model did no step.
         validation: metric name -> (minutes, value), in order.
         example: one classified document.
         settings: name -> value, as they are to be read.
@@ -62,14 +62,10 @@ class Report:
 
 
 def render_page(report: Report) -> str:
-    """Render the page; every text is escaped, both plots are embedded for a light and for a dark page."""
+    """Render the page; every text is escaped, plots are embedded for a light and for a dark page."""
     themes: tuple[Theme, Theme] = ("light", "dark")
     first = report.metrics[0]
     bars = {theme: metric_by_length(report.systems, metric=first, model=report.model, theme=theme) for theme in themes}
-    curve = {
-        theme: training_curve(report.loss, report.validation, theme=theme, steps_per_point=report.log_every)
-        for theme in themes
-    }
     plots = [
         {
             "title": f"{_capital(first.title)} by length",
@@ -77,14 +73,17 @@ def render_page(report: Report) -> str:
             "light": _data_url(bars["light"]),
             "dark": _data_url(bars["dark"]),
         },
-        {
-            "title": "Training curve",
-            "caption": f"Above: training loss; {_points(report.log_every)}. Below: validation, on groups that training "
-            "never sees.",
-            "light": _data_url(curve["light"]),
-            "dark": _data_url(curve["dark"]),
-        },
     ]
+    if report.loss:
+        curve = {
+            theme: training_curve(report.loss, report.validation, theme=theme, steps_per_point=report.log_every)
+            for theme in themes
+        }
+        caption = (
+            f"Above: training loss; {_points(report.log_every)}. Below: validation, on groups that training never sees."
+        )
+        light, dark = (_data_url(curve[theme]) for theme in themes)
+        plots.append({"title": "Training curve", "caption": caption, "light": light, "dark": dark})
     environment = Environment(
         loader=PackageLoader("nysformer.report"), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
     )

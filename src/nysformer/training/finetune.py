@@ -73,7 +73,9 @@ def finetune(
         documents = read_documents(chosen, head.known, tokenizer)
 
         def load() -> tuple[NystromformerPreTrainedModel, list[str]]:
-            model, reason = load_with_head(source, head, documents.task, chosen.pooling, chosen.head_layers)
+            model, reason = load_with_head(
+                source, head, documents.task, chosen.pooling, chosen.head_layers, probed=chosen.probe_first
+            )
             model.config.__dict__.pop("masking", None)  # of a pretraining
             if chosen.freeze_embeddings:
                 freeze_tables(model)

@@ -23,12 +23,14 @@ class Head:
     Attributes:
         pooling: what it reads of a document, see `NystromformerConfig.classifier_pooling`.
         layers: which states it pools, see `NystromformerConfig.classifier_layers`.
+        scaling: whether it standardises that, see `NystromformerConfig.classifier_scaling`.
         known: the task that it was trained for, where it is of the kind that is wanted.
         reason: why it cannot be kept whatever the documents are; None where it may be.
     """
 
     pooling: PoolingName
     layers: LayersName
+    scaling: bool
     known: Task[Any, Any] | None = None
     reason: str | None = None
 
@@ -45,11 +47,16 @@ def read_head(source: str, kind: type[Task[Any, Any]], tokenizer: PreTrainedToke
         NysformerError: as `load_config`; labels that name no outputs.
     """
     config = load_config(source, hub=True)
+    read: dict[str, Any] = {
+        "pooling": config.classifier_pooling,
+        "layers": config.classifier_layers,
+        "scaling": config.classifier_scaling,
+    }
     architectures = [task_class(source)] if is_adapter(source) else config.architectures
     if architectures and kind.model_class.__name__ not in architectures:
         reason = f"the checkpoint has no {kind.head} head"
-        return Head(config.classifier_pooling, config.classifier_layers, reason=reason)
-    return Head(config.classifier_pooling, config.classifier_layers, kind.from_config(config, tokenizer))
+        return Head(**read, reason=reason)
+    return Head(**read, known=kind.from_config(config, tokenizer))
 
 
 def _like(layer: nn.Module, config: NystromformerConfig) -> nn.Module:
@@ -65,6 +72,8 @@ def load_with_head(
     task: Task[Any, Any],
     pooling: PoolingName | None = None,
     layers: LayersName | None = None,
+    *,
+    probed: bool = False,
 ) -> tuple[NystromformerPreTrainedModel, str | None]:
     """Load a model of a task, with the checkpoint's own head if it was trained for the same labels in the same order.
 
@@ -77,6 +86,7 @@ def load_with_head(
         task: of the documents.
         pooling: what the head is to read of a document; None for what the checkpoint's reads.
         layers: which states it pools; None for those of the checkpoint's. A task whose head has no choice, has "last".
+        probed: the head is to be fitted as a linear probe, and needs to standardise what it reads.
 
     Returns:
         The model, in evaluation mode, and why its head is new; None where it is the checkpoint's.
@@ -96,12 +106,17 @@ def load_with_head(
         fields["classifier_layers"] = layers
         if reason is None and layers != head.layers:
             reason = f"the model's head has layers {head.layers!r}, and {layers!r} is asked for"
+    if probed:
+        fields["classifier_scaling"] = True
+        if reason is None and not head.scaling:
+            reason = "the model's head does not standardise what it reads, as a linear probe does"
     if reason is None:
         try:
             model = load_model(source, kind, hub=True, **fields)
             return model.requires_grad_(True), None  # a merged adapter comes frozen
         except NysformerError as error:  # without a head, or unusable, which is said below
             reason = str(error)
+    fields["classifier_scaling"] = probed
     model = load_model(source, kind, hub=True, new_head=True, **fields)
     if head.known is not None:  # the checkpoint may hold weights of a head, which a new one replaces
         for name, layer in list(model.named_children()):

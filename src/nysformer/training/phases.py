@@ -69,11 +69,13 @@ class NumberedBatches(Sampler[list[Place]]):
 
     Args:
         batches: of the examples.
+        count: examples there are.
         final: whose batches take their place once it begins; its examples are numbered after the others.
     """
 
-    def __init__(self, batches: TokenBudgetBatchSampler, final: FinalPhase | None = None) -> None:
+    def __init__(self, batches: TokenBudgetBatchSampler, count: int, final: FinalPhase | None = None) -> None:
         self.batches = batches
+        self.count = count
         self.final = final
 
     def set_epoch(self, epoch: int) -> None:
@@ -83,10 +85,12 @@ class NumberedBatches(Sampler[list[Place]]):
         return len(self.batches)
 
     def __iter__(self) -> Iterator[list[Place]]:
-        epoch, before = self.batches.epoch, len(self.batches.lengths)
+        epoch = self.batches.epoch
         for number, batch in enumerate(self.batches):
             late = None if self.final is None else self.final.batch(epoch * len(self) + number)
-            yield [(epoch, number, index) for index in (batch if late is None else [before + each for each in late])]
+            yield [
+                (epoch, number, index) for index in (batch if late is None else [self.count + each for each in late])
+            ]
 
 
 class PlacedExamples(Dataset[tuple[int, int, Example]]):

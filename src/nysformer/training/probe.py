@@ -1,7 +1,8 @@
 """Fits the head of a document classifier to its encoder as it stands: a linear probe, where fine-tuning then begins.
 
-The head is dropout, dense, activation, dropout, projection. Its first layer becomes a standardisation of the features,
-moved to where the activation is nearly linear, and its projection a scikit-learn fit to what then comes out.
+The head is scaling, dropout, dense, activation, dropout, projection. Its scaling becomes a standardisation of the
+features, its first layer moves them to where the activation is nearly linear, and its projection is a scikit-learn fit
+to what then comes out.
 
 Shapes: D documents, P pieces of them (a document read in windows has several), F features, C outputs.
 """
@@ -36,6 +37,8 @@ _Rows: TypeAlias = NDArray[np.float32]
 
 # So many batches are chosen from together, so that they hold examples of like length.
 _WINDOW_BATCHES = 32
+# Spreads below this share of the mean are rounding errors, or would be in bfloat16, whose step is a 256th.
+_ROUNDING = 1 / 64
 # Rows that go through the head together.
 _ROWS = 4_096
 
@@ -99,7 +102,8 @@ def probe_first(
     assert isinstance(model, NystromformerForSequenceClassification)
     with trainer.inference_copy() as (copy, context):
         assert isinstance(copy, NystromformerForSequenceClassification)
-        features = read_features(corpus, copy, tokens_per_batch, context, progress)
+        chosen = trainer.train_batches.examples()
+        features = read_features(corpus, chosen, copy, tokens_per_batch, context, progress)
     probe = fit_head(model, corpus, features, metric=metric, class_weights=class_weights, seed=trainer.args.seed)
     said = "" if probe.score is None else f", {metric.title} {abs(probe.score):.3f} in folds of the training documents"
     return f"linear probe: C {probe.strength:g}{said}"
@@ -107,15 +111,17 @@ def probe_first(
 
 def read_features(
     corpus: Corpus,
+    chosen: NDArray[np.int64],
     model: NystromformerForSequenceClassification,
     tokens_per_batch: int,
     context: Callable[[], Any],
     progress: Callable[[float], None],
 ) -> Features:
-    """Read all training documents once.
+    """Read training documents once.
 
     Args:
         corpus: of the run.
+        chosen: (P) the examples to read, in rising order, at least one of each document.
         model: in evaluation mode.
         tokens_per_batch: real tokens per batch.
         context: entered around each forward pass, such as autocast.
@@ -125,7 +131,7 @@ def read_features(
         NysformerError: not enough memory or disk; features that are not finite.
     """
     runner = _FeatureRunner(model, corpus.task, tokens_per_batch, context)
-    lengths = corpus.train.lengths
+    lengths = np.asarray(corpus.train.lengths)[chosen].tolist()
     shape = (len(lengths), model.classifier.dense.in_features)
     with disk_errors():
         pieces: _Rows = np.memmap(scratch_folder() / "features", np.float32, "w+", shape=shape)
@@ -137,13 +143,14 @@ def read_features(
         while end < len(lengths) and tokens < _WINDOW_BATCHES * tokens_per_batch:
             tokens += lengths[end]
             end += 1
-        examples = [corpus.train[place] for place in range(start, end)]
+        examples = [corpus.train[place] for place in chosen[start:end].tolist()]
         pieces[start:end] = np.stack(runner(examples))
         labels += [example.targets["labels"] for example in examples]
         done += tokens
         progress(done / total)
         start = end
-    counts = np.asarray(corpus.parts["train"].pieces, dtype=np.int64)
+    ends = np.cumsum(np.asarray(corpus.parts["train"].pieces, dtype=np.int64))
+    counts = np.bincount(np.searchsorted(ends, chosen, side="right"), minlength=len(ends))
     return Features(pieces, counts, np.asarray(labels)[np.cumsum(counts) - counts])
 
 
@@ -176,21 +183,25 @@ def fit_head(
     if task.problem_type != REGRESSION and len(np.unique(features.targets)) < 2:
         raise NysformerError("probe_first: all training documents have the same labels; leave it out")
     head = model.classifier
+    scaling = head.scaling
+    assert scaling is not None
     slope, offset = _linear_point(head.activation)
     plain = features.by_document(lambda rows: rows)
-    scales = slope / np.maximum(plain.std(axis=0), 1e-6)
+    means = plain.mean(axis=0)
     with torch.no_grad():
-        head.dense.weight.copy_(torch.diag(torch.from_numpy(scales)))
-        head.dense.bias.copy_(torch.from_numpy(offset - scales * plain.mean(axis=0)))
+        scaling.mean.copy_(torch.from_numpy(means))
+        scaling.scale.copy_(torch.from_numpy(1 / np.hypot(plain.std(axis=0), _ROUNDING * np.abs(means) + 1e-6)))
+        head.dense.weight.copy_(slope * torch.eye(len(means)))
+        head.dense.bias.fill_(offset)
 
     @torch.no_grad()
     def hidden(rows: _Rows) -> _Rows:
         given = torch.from_numpy(np.array(rows)).to(head.dense.weight)
-        found: _Rows = head.activation(head.dense(given)).float().cpu().numpy()
+        found: _Rows = head.activation(head.dense(scaling(given))).float().cpu().numpy()
         return found
 
     seen = features.by_document(hidden)
-    centers, spreads = seen.mean(axis=0), np.maximum(seen.std(axis=0), 1e-6)
+    centers, spread = seen.mean(axis=0), np.sqrt(seen.var(axis=0).mean())
     lengths, targets = corpus.parts["train"].lengths, torch.from_numpy(features.targets)
 
     def score(logits: NDArray[np.float64]) -> float:
@@ -199,7 +210,7 @@ def fit_head(
         return -np.inf if np.isnan(value) else value if metric.greater_is_better else -value
 
     probe = fit_probe(
-        (seen - centers) / spreads,
+        (seen - centers) / spread,
         features.targets,
         task.problem_type,
         len(task.labels),
@@ -208,7 +219,7 @@ def fit_head(
         groups=corpus.groups,
         seed=seed,
     )
-    weight = probe.weight / spreads
+    weight = probe.weight / spread
     with torch.no_grad():
         head.out_proj.weight.copy_(torch.from_numpy(weight))
         head.out_proj.bias.copy_(torch.from_numpy(probe.bias - weight @ centers))

@@ -20,7 +20,7 @@ from transformers import (
 )
 from transformers.integrations import TensorBoardCallback
 
-from nysformer.data.batches import TokenBudgetBatchSampler
+from nysformer.data.batches import DrawnBatchSampler, TokenBudgetBatchSampler
 from nysformer.data.quiet import no_progress_bars
 from nysformer.errors import NysformerError
 from nysformer.files.locks import lock_folder
@@ -226,7 +226,7 @@ def _train(
     The run's clock begins at `lead` seconds.
     """
     budget = options.tokens_per_batch
-    train_batches = TokenBudgetBatchSampler(corpus.train.lengths, budget, seed=options.seed)
+    train_batches = _batches(options, corpus)
     schedule = Schedule(
         steps=steps_of(options, len(train_batches)),
         warmup_share=options.warmup_share,
@@ -282,6 +282,14 @@ def _train(
             last = folder.last_state()  # so that the run goes on as one that was killed here
         trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
     return schedule, trainer.state
+
+
+def _batches(options: TrainingOptions, corpus: Corpus) -> TokenBudgetBatchSampler:
+    """Of the examples to train on."""
+    lengths, budget = corpus.train.lengths, options.tokens_per_batch
+    if options.train_windows is None:
+        return TokenBudgetBatchSampler(lengths, budget, seed=options.seed)
+    return DrawnBatchSampler(lengths, corpus.parts["train"].pieces, options.train_windows, budget, seed=options.seed)
 
 
 def _lead(state: TrainerState) -> float:

@@ -89,6 +89,15 @@ class TrainingOptions(ReadOptions):
     overlap: float = option(
         0.25, share(zero=True), metavar="SHARE", panel="Documents", help="Share of a window that the next one repeats."
     )
+    train_windows: int | None = option(
+        None,
+        whole(1),
+        metavar="NUMBER",
+        panel="Documents",
+        show_default="all of them",
+        help="With `reading` windows: train on so many windows of a document per epoch, drawn anew for each. "
+        "Documents are measured in all of theirs.",
+    )
     tokens_per_batch: int = option(
         TOKENS_PER_BATCH,
         whole(1),
@@ -215,6 +224,10 @@ class TrainingOptions(ReadOptions):
                 )
         if self.max_steps == 0 and not self.probes:
             raise NysformerError("max_steps: 0 is below 1; give a whole number of at least 1")
+        if self.train_windows is not None and self.reading != "windows":
+            raise NysformerError(
+                f"train_windows: documents are read {self.reading}; leave it out, or give reading='windows'"
+            )
         if self.resume and self.overwrite:
             raise NysformerError("resume and overwrite exclude each other; leave out one of the two")
 

@@ -118,7 +118,9 @@ class TokenBudgetTrainer(Trainer):
             _collated, task=self.task, pad_token_id=self.model.config.pad_token_id or 0, seed=self.args.seed
         )
         loader: DataLoader[Any] = DataLoader(
-            self.train_dataset, batch_sampler=NumberedBatches(self.train_batches, self.final), collate_fn=collate
+            self.train_dataset,
+            batch_sampler=NumberedBatches(self.train_batches, len(self.corpus.train), self.final),
+            collate_fn=collate,
         )
         return self.accelerator.prepare(loader)
 

@@ -19,7 +19,8 @@ def test_a_plan_is_made_of_real_options(path: Path, tmp_path: Path) -> None:
         files = {name: tmp_path / name for name in ("model", "train", "valid", "output")}
         arguments = system.train_arguments(**files, seed=3, resume=True)
         assert arguments[0] == "finetune"
-        assert {"--time-limit", "--resume", "--seed"} <= set(arguments)
+        assert {"--resume", "--seed"} <= set(arguments)
+        assert {"--time-limit", "--max-steps"} & set(arguments), "a training has an end"
     assert plan.bars
 
 
