@@ -49,8 +49,8 @@ FLAGS = {
     "group-near-duplicates text-column label-column column input-format delimiter encoding label-from all-files "
     "max-length reading overlap train-windows tokens-per-batch epochs max-steps time-limit learning-rate "
     "weight-decay warmup-share max-grad-norm final-whole adapt-steps adapt-learning-rate freeze-embeddings "
-    "layer-decay class-weights bf16 gradient-checkpointing seed eval-per-epoch eval-steps best-metric eval-dtype early-stopping "
-    "log-every resume overwrite",
+    "layer-decay class-weights bf16 gradient-checkpointing seed eval-per-epoch eval-steps best-metric eval-dtype "
+    "early-stopping log-every resume overwrite",
     "pretrain": "model size train output tokenizer vocab-size landmarks valid valid-share group-column "
     "group-near-duplicates text-column column input-format delimiter encoding all-files max-length reading overlap "
     "train-windows mask-fraction whole-words tokens-per-batch epochs max-steps time-limit learning-rate weight-decay "
