@@ -29,7 +29,8 @@ def new_encoder(num_landmarks: int) -> NystromformerModel:
 def test_rows_and_plot() -> None:
     encoder = new_encoder(8)
     documents = {length: [torch.randint(10, 60, (length,)) for _ in range(4)] for length in (32, 100)}
-    record = fidelity.measure_fidelity_of(encoder, {"coarse": encoder, "fine": new_encoder(99)}, documents)
+    forms = {"coarse": encoder, "fine": new_encoder(99)}
+    record = fidelity.fidelity_record(fidelity.fidelity_rows("one", encoder, forms, documents))
     errors = {(row["form"], row["length"]): row["relative_error"] for row in record.rows}
     assert len(record.rows) == len(errors) == 6
     assert errors["exact", 100] == 0
@@ -44,3 +45,12 @@ def test_too_few_texts_of_a_length(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fidelity, "held_out_tokens", lambda max_length: [[5] * 40])
     with pytest.raises(NysformerError, match="1 held-out texts have 32 tokens"):
         fidelity.measure_fidelity(lengths=(32,))
+
+
+def test_bars_are_of_the_lengths_they_are_set_for() -> None:
+    encoder = new_encoder(8)
+    documents = {2048: [torch.randint(10, 60, (100,)) for _ in range(3)], 100: [torch.randint(10, 60, (50,))] * 2}
+    forms = {"clusters 64": encoder, "distilled": encoder, "segments 64": encoder}
+    record = fidelity.fidelity_record(fidelity.fidelity_rows("one", encoder, forms, documents))
+    assert [bar["bound"] for bar in record.bars] == [">= 0.88", ">= 0.97", "<= 0.25"]
+    assert all("2,048 tokens" in bar["bar"] for bar in record.bars)
