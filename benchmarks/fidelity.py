@@ -37,19 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["fidelity_record", "fidelity_rows", "held_out_tokens", "measure_fidelity"]
 
 _EXACT = "exact"
-# Form -> settings that differ from those of the converted encoder.
-_FORMS: dict[str, dict[str, Any]] = {
-    "segments 64": {"landmarks": "segments"},
-    "segments 256": {"landmarks": "segments", "num_landmarks": 256},
-    "clusters 32": {"landmarks": "clusters", "num_landmarks": 32},
-    "clusters 64": {"landmarks": "clusters"},
-    "clusters 128": {"landmarks": "clusters", "num_landmarks": 128},
-    # The first layers carry most of the damage.
-    "clusters, 128 in layers 0-2": {
-        "landmarks": "clusters",
-        "layer_overrides": {layer: {"num_landmarks": 128} for layer in range(3)},
-    },
-}
 _FEWEST = 2
 _BARRED = (2048, 4096)
 _CACHE = Path("runs/recipes/.cache")
@@ -88,7 +75,9 @@ def measure_fidelity(
     rows = []
     for name, source in sources.items():
         encoder = from_bert(source, max_position_embeddings=max(512, lengths[-1]))
-        forms: dict[str, PreTrainedModel] = {each: _with(encoder, settings) for each, settings in _FORMS.items()}
+        forms: dict[str, PreTrainedModel] = {
+            each: _with(encoder, settings) for each, settings in _forms(encoder.config.num_hidden_layers).items()
+        }
         if not any(length % RIVAL_BLOCK for length in lengths):
             forms |= {each: rival(each, source, encoder) for each in RIVALS}
         if distilled is not None and distilled.config.num_hidden_layers == encoder.config.num_hidden_layers:
@@ -165,6 +154,21 @@ def _with(encoder: NystromformerModel, settings: Mapping[str, Any]) -> Nystromfo
     model = NystromformerModel(NystromformerConfig.from_dict({**encoder.config.to_dict(), **settings})).eval()
     model.load_state_dict(encoder.state_dict())
     return model
+
+
+def _forms(layers: int) -> dict[str, dict[str, Any]]:
+    """Form -> settings that differ from those of the converted encoder."""
+    half = range(layers // 2)  # the first layers carry most of the damage
+    return {
+        "segments 64": {"landmarks": "segments"},
+        "segments 256": {"landmarks": "segments", "num_landmarks": 256},
+        "clusters 32": {"num_landmarks": 32},
+        "clusters 64": {},
+        "clusters 128": {"num_landmarks": 128},
+        "clusters 64, 128 in the first half": {"layer_overrides": {layer: {"num_landmarks": 128} for layer in half}},
+        # Quadratic up to that length.
+        "clusters 64, first half exact": {"layer_overrides": {layer: {"softmax_max_length": 4096} for layer in half}},
+    }
 
 
 @torch.no_grad()

@@ -69,7 +69,8 @@ FLAGS = {
     "index": "output",
     "search": "model index top per json dtype device",
     "demo": "minutes output seed",
-    "convert": "max-length landmarks landmark-kind landmark-steps softmax-max-length conv-kernel num-heads tokenizer "
+    "convert": "max-length landmarks landmark-kind landmark-steps softmax-max-length exact-layers "
+    "exact-layers-length conv-kernel num-heads tokenizer "
     "allow-pickle",
     "export": "format token-types",
     "inspect": "",

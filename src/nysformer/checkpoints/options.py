@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from nysformer.errors import NysformerError
 from nysformer.options import Choice, Flag, check_options, option, option_class, whole
 
 __all__ = ["ConversionOptions", "ExportOptions", "Format", "LandmarkKind"]
@@ -59,6 +60,14 @@ class ConversionOptions:
         show_default="all that the source reads; 0 for a Nyströmformer",
         help="Documents up to there keep softmax attention, and with it the source's numbers.",
     )
+    exact_layers: int = option(
+        0,
+        whole(0, MOST_POSITIONS),
+        metavar="N",
+        help="The first N layers run softmax attention on documents of up to `exact_layers_length` tokens, at a cost "
+        "that is quadratic up to there: what landmarks lose, they lose in the first layers.",
+    )
+    exact_layers_length: int = option(4096, whole(1, MOST_POSITIONS), metavar="TOKENS", help="With `exact_layers`.")
     conv_kernel_size: int | None = option(
         None,
         whole(1, MOST_POSITIONS),
@@ -82,6 +91,16 @@ class ConversionOptions:
             NysformerError: with the option, its value and the range it may have.
         """
         check_options(self)
+
+    def layer_overrides(self, num_hidden_layers: int) -> dict[int, dict[str, int]]:
+        """What the exact layers have otherwise than the model, see `NystromformerConfig.layer_overrides`.
+
+        Raises:
+            NysformerError: more exact layers than there are.
+        """
+        if self.exact_layers > num_hidden_layers:
+            raise NysformerError(f"exact_layers: {self.exact_layers} of {num_hidden_layers} layers; give fewer")
+        return {layer: {"softmax_max_length": self.exact_layers_length} for layer in range(self.exact_layers)}
 
 
 @option_class

@@ -172,6 +172,23 @@ def test_landmarks_of_another_kind(make: Make, tmp_path: Path) -> None:
     assert not convert_source(tmp_path / "clusters", ConversionOptions(landmark_steps=1)).is_exact(200)
 
 
+def test_exact_layers(make: Make, tmp_path: Path) -> None:
+    options = ConversionOptions(exact_layers=1, exact_layers_length=50, num_landmarks=8, softmax_max_length=10)
+    conversion = convert_source(save(build("Bert"), tmp_path / "bert"), options)
+    specs = [conversion.model.config.nystrom_spec(layer) for layer in range(2)]
+    assert [spec.softmax_max_length for spec in specs] == [50, 10]
+    assert conversion.exact_length == 10
+    make("Model", layer_overrides={0: {"num_landmarks": 4}, 1: {"num_landmarks": 6}}).save_pretrained(tmp_path / "ours")
+    other = convert_source(tmp_path / "ours", ConversionOptions(exact_layers=1, exact_layers_length=50))
+    assert other.model.config.layer_overrides == {
+        0: {"num_landmarks": 4, "softmax_max_length": 50},
+        1: {"num_landmarks": 6},
+    }
+    for folder in ("bert", "ours"):
+        with pytest.raises(NysformerError, match="exact_layers: 9 of 2 layers; give fewer"):
+            convert_source(tmp_path / folder, ConversionOptions(exact_layers=9))
+
+
 def test_layers_of_their_own_are_compared_layer_by_layer(make: Make, tmp_path: Path) -> None:
     make("Model", layer_overrides={1: {"num_landmarks": 4, "softmax_max_length": 30}}).save_pretrained(tmp_path)
     same = convert_source(tmp_path, ConversionOptions())

@@ -109,6 +109,7 @@ def _authors_config(
         conv_kernel_size=None if conv is None else conv.shape[2],
         attention_mode="auto",
         softmax_max_length=options.softmax_max_length or 0,
+        layer_overrides=options.layer_overrides(layers) or None,
     )
     config.check()
     return config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -33,6 +34,7 @@ def from_bert(
     landmarks: LandmarkKind = "clusters",
     landmark_steps: int = 2,
     conv_kernel_size: int | None = None,
+    layer_overrides: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> NystromformerModel:
     """Turn a BERT-shaped encoder (BERT, MiniLM) into a Nyströmformer that reads longer documents.
 
@@ -47,6 +49,8 @@ def from_bert(
         num_landmarks: landmarks a head for longer documents.
         landmarks, landmark_steps: how they are found, see `NystromformerConfig`; "clusters" stay nearer to the source.
         conv_kernel_size: odd; None for no convolution.
+        layer_overrides: {layer: {name: value}}, see `NystromformerConfig`. `{0: {"softmax_max_length": 4096}}` leaves
+            the first layer exact for documents of up to so many tokens, at quadratic cost up to there.
 
     Returns:
         The encoder, in the dtype of the source, in eval mode.
@@ -77,6 +81,7 @@ def from_bert(
         landmarks=landmarks,
         landmark_steps=landmark_steps,
         conv_kernel_size=conv_kernel_size,
+        layer_overrides=layer_overrides,
     )
     assert isinstance(model, NystromformerModel)
     return model
@@ -92,6 +97,7 @@ def convert_encoder(
     landmark_steps: int = 2,
     conv_kernel_size: int | None = None,
     softmax_max_length: int | None = None,
+    layer_overrides: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> NystromformerModel | NystromformerForMaskedLM:
     """Turn a loaded encoder of a known family, with or without a masked-LM head, into a Nyströmformer.
 
@@ -103,6 +109,7 @@ def convert_encoder(
         landmarks, landmark_steps: how they are found, see `NystromformerConfig`; "clusters" stay nearer to the source.
         conv_kernel_size: odd; None for no convolution. It starts at zero.
         softmax_max_length: up to how many tokens a document keeps the source's numbers; None for all it could read.
+        layer_overrides: see `NystromformerConfig`.
 
     Returns:
         The encoder, with the head if the source has one whose numbers ours gives, in the dtype of the source, in eval
@@ -127,6 +134,7 @@ def convert_encoder(
         conv_kernel_size=conv_kernel_size,
         attention_mode="auto",
         softmax_max_length=own_length if softmax_max_length is None else softmax_max_length,
+        layer_overrides={layer: dict(values) for layer, values in (layer_overrides or {}).items()} or None,
     )
     weights, _ = to_ours(source.state_dict(), family)
     has_head = _DECODER in weights and head_is_ours(source.config, family)

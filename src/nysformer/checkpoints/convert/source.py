@@ -105,6 +105,7 @@ def _encoder(name: str, options: ConversionOptions) -> Conversion:
         landmark_steps=options.landmark_steps or 2,
         conv_kernel_size=options.conv_kernel_size,
         softmax_max_length=options.softmax_max_length,
+        layer_overrides=options.layer_overrides(family.their_settings(config)["num_hidden_layers"]),
     )
     own_length = config.max_position_embeddings - family.first_position(config)
     return Conversion(
@@ -129,6 +130,12 @@ def _nystromformer(name: str, options: ConversionOptions) -> Conversion:
     overrides: dict[str, Any] = {"attention_mode": "auto"}
     given = ("num_landmarks", "landmarks", "landmark_steps", "softmax_max_length")
     overrides |= {name: value for name in given if (value := getattr(options, name)) is not None}
+    exact = options.layer_overrides(before.num_hidden_layers)
+    if exact:
+        own = before.layer_overrides or {}
+        overrides["layer_overrides"] = {
+            layer: {**own.get(layer, {}), **exact.get(layer, {})} for layer in sorted({*own, *exact})
+        }
     config = read_config(name, **overrides)
     loading = _loading(options)
     architecture = (before.architectures or [NystromformerModel.__name__])[0]
