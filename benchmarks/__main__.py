@@ -18,6 +18,7 @@ memory         peak memory of inference by length
 products       matrix products by library
 quality        distance from softmax attention, by layer
 fidelity       distance from softmax attention, of document vectors
+answers        a licence classifier's answers, beside softmax attention's
 startup        import and help
 accuracy       the demo's model in low precision
 bags           NystromAttention on bags, beside its peer
@@ -50,7 +51,10 @@ def main() -> None:
     parser.add_argument("--rounds", metavar="N", type=int, help="turns per candidate; minima are kept")
     parser.add_argument("--lengths", metavar="N", type=int, nargs="+", help="tokens per document")
     parser.add_argument(
-        "--model", metavar="DIR", type=Path, help="the demo's folder, for accuracy; a distilled MiniLM, for fidelity"
+        "--model",
+        metavar="DIR",
+        type=Path,
+        help="the demo's folder, for accuracy; a distilled MiniLM, for fidelity; a licence classifier, for answers",
     )
     parser.add_argument("--vectors", metavar="FILE", type=Path, help="of `nysformer embed`, for vectors")
     arguments = vars(parser.parse_args())

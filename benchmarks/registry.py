@@ -23,6 +23,7 @@ BENCHMARKS = {
     "memory": "measure_memory",
     "quality": "measure_quality",
     "fidelity": "measure_fidelity",
+    "answers": "measure_answers",
     "startup": "measure_startup",
     "accuracy": "measure_accuracy",
     "bags": "measure_bags",
