@@ -126,11 +126,12 @@ class DrawnBatchSampler(TokenBudgetBatchSampler):
 
     Example:
         >>> sampler = DrawnBatchSampler([8, 8, 8, 5], [3, 1], 2, tokens_per_batch=100)
-        >>> sampler.set_epoch(1)
-        >>> sampler.examples()
-        array([0, 1, 3])
-        >>> sorted(next(iter(sampler)))
-        [0, 1, 3]
+        >>> for epoch in range(3):
+        ...     sampler.set_epoch(epoch)
+        ...     print(sampler.examples(), sorted(next(iter(sampler))))
+        [0 1 3] [0, 1, 3]
+        [1 2 3] [1, 2, 3]
+        [0 1 3] [0, 1, 3]
     """
 
     def __init__(
