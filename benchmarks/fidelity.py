@@ -85,7 +85,8 @@ def measure_fidelity(
             distilled.extend_positions(max(distilled.config.max_position_embeddings, lengths[-1]))
             forms["distilled"] = distilled
         rows += fidelity_rows(name, encoder, forms, drawn)
-    return fidelity_record(rows)
+    given = f" --lengths {' '.join(map(str, lengths))}" + ("" if model is None else f" --model {model}")
+    return fidelity_record(rows, f"python -m benchmarks fidelity{given}")
 
 
 def held_out_tokens(max_length: int) -> list[list[int]]:
@@ -134,8 +135,8 @@ def fidelity_rows(
     return rows
 
 
-def fidelity_record(rows: list[dict[str, Any]]) -> Record:
-    """The table and the plot of the rows, and the bars they have to reach."""
+def fidelity_record(rows: list[dict[str, Any]], command: str) -> Record:
+    """The table and the plot of the rows, which a command gave, and the bars they have to reach."""
     show_table("Document vectors through landmarks beside exact ones", rows)
     notes = {
         "vectors": "mean over the tokens of the last hidden states; positions past the encoder's own are tiled",
@@ -146,7 +147,7 @@ def fidelity_record(rows: list[dict[str, Any]]) -> Record:
     }
     bars = _bars(rows)
     show_table("Bars", bars)
-    return Record("fidelity", "python -m benchmarks fidelity", rows, notes, bars, plot=_plot(rows))
+    return Record("fidelity", command, rows, notes, bars, plot=_plot(rows))
 
 
 def _with(encoder: NystromformerModel, settings: Mapping[str, Any]) -> NystromformerModel:
